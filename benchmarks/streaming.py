@@ -1,6 +1,6 @@
-"""What scoring and reporting a run folder of so many dialogues takes: time and peak memory of each command.
+"""What scoring, reporting and comparing a run folder of so many dialogues takes: time and peak memory of each command.
 
-python -m benchmarks.streaming --dialogues 1000000 --json FILE
+python -m benchmarks.streaming --dialogues 1000000 --parts score resume report --json FILE
 
 The dialogues are made up and short: two rounds, about 1.3 KB, in a temporary folder; ten supporters play the cards.
 Each command has a process of its own, whose peak memory the system tells (``os.wait4``). The rater asks no model: what
@@ -94,7 +94,14 @@ def report(folder: Path) -> None:
     show(folder, out=folder)
 
 
-PARTS: dict[str, Callable[[Path], None]] = {"score": score, "resume": score, "report": report}
+def compare(folder: Path) -> None:
+    """Supporters side by side."""
+    from esc_eval import compare as beside
+
+    beside(folder)
+
+
+PARTS: dict[str, Callable[[Path], None]] = {"score": score, "resume": score, "report": report, "compare": compare}
 """In this order; ``resume`` finds everything rated."""
 
 

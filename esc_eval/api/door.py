@@ -497,7 +497,7 @@ def _finish(
     Raises:
         Incomplete: Something did not work at all, or with ``strict`` is missing; it holds the results.
     """
-    found = Results.load(folder, rubric=settings.rubric, statistic=settings.statistic, keep=keep)
+    found = Results._open(folder, rubric=settings.rubric, statistic=settings.statistic, keep=keep)
     if out is not None:
         found.write_report(folder)
     for sentence in outcome.gaps_of_ratings:

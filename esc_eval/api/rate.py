@@ -12,7 +12,7 @@ from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel
 from esc_eval.chat.stopping import Interrupted
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import Survey, check_unique, open_dialogues, read_dialogues, read_ratings, with_cards
+from esc_eval.files.records import check_unique, each_id, open_dialogues, read_dialogues, read_ratings, with_cards
 from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.official_wording import load_wording
 from esc_eval.prompts.rubric import load_rubric
@@ -140,9 +140,11 @@ def run_scoring(
     pass_on_notes(scoring.scorer, on_progress)
     name, size = scoring.scorer.name, len(scoring.rubric.keys)
     kind, price, budget = f"scoring/{name}", (prices or {}).get(name), budget or Budget(None)
-    ids = Survey.of(dialogues).ids
-    done = sum(run.count(kind, name) == size for name in ids) if run.has(kind) else 0
-    counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), done, ahead)
+
+    def count_rated() -> int:
+        return sum(run.count(kind, one_id) == size for one_id in each_id(dialogues)) if run.has(kind) else 0
+
+    counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), count_rated(), ahead)
     for played in find_simulations(run.card):
         for sentence in warn_of_one_model(seekers_of(played), played["supporters"], {name: scoring.scorer.identity}):
             if f"judge {name}" in sentence:
@@ -152,10 +154,9 @@ def run_scoring(
         try:
             return rate_dialogues(dialogues, scoring, run, counter.advance, retry=retry, meter=meter, left_out=left_out)
         except KeyboardInterrupt as error:
-            whole = sum(run.count(kind, name) == size for name in ids)
             error.add_note(
-                f"Kept in {run.folder}: the ratings of {whole} of {len(dialogues)} dialogues by {name}. The same "
-                "command goes on from there."
+                f"Kept in {run.folder}: the ratings of {count_rated()} of {len(dialogues)} dialogues by {name}. The "
+                "same command goes on from there."
             )
             raise
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html, format_csv
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
-from esc_eval.files.records import Stored, check_unique, open_dialogues, read_ratings
+from esc_eval.files.records import Stored, Unheld, check_unique_anew, open_dialogues, read_ratings
 from esc_eval.files.run_folder import (
     PREFERENCES,
     is_run_folder,
@@ -135,11 +135,25 @@ class Results:
         Raises:
             EscEvalError: There is no such folder, or it holds no dialogues, or a broken file.
         """
+        found = cls._open(folder, rubric=rubric, statistic=statistic, keep=keep)
+        _ = found._given  # a broken file is to be said now
+        return found
+
+    @classmethod
+    def _open(
+        cls,
+        folder: str | Path,
+        *,
+        rubric: str | Path | None = None,
+        statistic: Statistic = "level",
+        keep: object = None,
+    ) -> Self:
+        """As ``load``, of a folder whose files were just written: large ones are read when they are asked for."""
         folder = Path(folder)
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
         card = read_run(folder)
-        found = cls(
+        return cls(
             open_dialogues(folder),
             open_run_ratings(folder),
             rubric=rubric,
@@ -149,8 +163,6 @@ class Results:
             keep=keep,
             preferences=read_preferences(folder) if is_file(folder / PREFERENCES) else (),
         )
-        _ = found._given  # a broken file is to be said now
-        return found
 
     @cached_property
     def dialogues(self) -> tuple[Dialogue, ...]:
@@ -171,7 +183,7 @@ class Results:
     def _talks(self) -> DialogueColumns:
         found = DialogueColumns.of(self._dialogues)
         if isinstance(self._dialogues, Stored):
-            check_unique(found.ids, "dialogue", str(self._dialogues.path))
+            check_unique_anew(lambda: found.ids, "dialogue", str(self._dialogues.path))
         return found
 
     @cached_property
@@ -192,11 +204,12 @@ class Results:
             raise EscEvalError("there is no run")
         check_named_once(one.folder for one in found if one.folder)
         group = join_all([one.as_source(f"run {number}") for number, one in enumerate(found, start=1)])
-        dialogues = list(group.dialogues.values())
         compared = {digest(one.preference): one for each in found for one in each.preferences}
+        for run, one in zip(runs, found, strict=True):
+            if one is not run:  # what was made of it alone is made of all together
+                one.__dict__.pop("_talks", None), one.__dict__.pop("_given", None)
         return cls(
-            dialogues,
-            group.ratings,
+            *group.records,
             rubric=rubric,
             run=group.run,
             keep=found,
@@ -407,7 +420,7 @@ class Results:
         Raises:
             EscEvalError: As ``tabulate``.
         """
-        table = self.tabulate(rater, rubric)
+        table = self._tabulate(rater, rubric, slim=True)
         try:
             from esc_eval.reporting.comparison import leaderboard_report
         except ModuleNotFoundError as error:
@@ -415,7 +428,7 @@ class Results:
         return leaderboard_report(
             table,
             Bootstrap(draws, seed),
-            dialogues=self.dialogues,
+            dialogues=self._talks,
             rubrics=self.rubrics,
             run=self._run,
             adjust_raters=adjust_raters,
@@ -431,23 +444,29 @@ class Results:
         Raises:
             EscEvalError: No ratings, none by this rater or under this rubric, or ratings of several scales.
         """
-        chosen = [rating for rating in self.ratings if rater in (None, rating.rater)]
-        if not chosen:
-            raters = sorted({rating.rater for rating in self.ratings})
-            raise EscEvalError(f"no ratings by {rater!r}; there are those of {raters}" if raters else "no ratings yet")
+        return self._tabulate(rater, rubric)
+
+    def _tabulate(self, rater: str | None = None, rubric: str | Path | None = None, *, slim: bool = False) -> Any:
+        """As ``tabulate``; without what a rating says at length, where that is not asked for."""
+        raters = {said.rater for said in self._given.kinds}
+        if not raters or rater not in (None, *raters):
+            known = f"no ratings by {rater!r}; there are those of {sorted(raters)}"
+            raise EscEvalError(known if raters else "no ratings yet")
         try:
-            from esc_eval.files.ratings_table import choose_carried, tabulate_ratings
+            from esc_eval.files.ratings_table import LENGTHY, choose_carried, tabulate_ratings
         except ModuleNotFoundError as error:
             raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
+        carried = {said.rubric for said in self._given.kinds if rater in (None, said.rater)}
         if rubric is not None:
-            meant = choose_carried(_carried(chosen), name_rubric(rubric))
-            chosen = [rating for rating in chosen if rating.rubric in meant]
-        scales = {(min(each.levels), max(each.levels)) for key, each in self.rubrics.items() if key in _carried(chosen)}
-        if why := refuse_mixed_harm({key: one for key, one in self.rubrics.items() if key in _carried(chosen)}):
+            carried = choose_carried(carried, name_rubric(rubric))
+        own = {key: one for key, one in self.rubrics.items() if key in carried}
+        scales = {(min(each.levels), max(each.levels)) for each in own.values()}
+        if why := refuse_mixed_harm(own):
             raise EscEvalError(f"{why}; choose a rubric")
         if len(scales) > 1:
             raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rubric")
-        return tabulate_ratings(chosen, self.dialogues, scales.pop())
+        chosen = (one for one in self._ratings if rater in (None, one.rater) and one.rubric in carried)
+        return tabulate_ratings(chosen, self._dialogues, scales.pop(), LENGTHY if slim else ())
 
     @cached_property
     def powered(self) -> dict[str, Report]:
@@ -715,17 +734,12 @@ class Results:
 
 
 def _keep(records: Sequence[R]) -> Sequence[R]:
-    return records if isinstance(records, Stored) else tuple(records)
+    return records if isinstance(records, Unheld) else tuple(records)
 
 
 def _check_choice(what: str, given: object, known: Collection[object]) -> None:
     if given not in known:
         raise EscEvalError(f"{what} {given!r}: expected one of {', '.join(map(str, known))}")
-
-
-def _carried(ratings: Sequence[Rating]) -> set[str]:
-    """The rubrics that ratings name."""
-    return {rating.rubric for rating in ratings}
 
 
 def _wide(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The ratings table: one row a rater x dialogue x dimension, read from CSV, JSON Lines, Parquet or official scores."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,7 @@ from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import PREFERENCES, RATINGS, is_run_folder, knows_not_applicable, read_scale
 from esc_eval.reading import is_file, is_folder, read_bytes, read_json, suffix_of
-from esc_eval.schema import Dialogue, Rating, escape_halves, number_repeats, order_stages
+from esc_eval.schema import Dialogue, Played, Rating, escape_halves, number_repeats, order_stages
 
 ALIASES = {"card_id": "card", "supporter": "model"}
 EXTRA = ("card", "model", "stage", "order", "time", "language", "category", "group", "source")
@@ -33,6 +33,8 @@ NAMES = (*KEY, *ALIASES, "rater_kind", "rubric", *(column for column in EXTRA if
 SCALE = (0, 4)
 NOT_APPLYING = "not_applicable"
 """The column that says where a dimension does not apply."""
+LENGTHY = ("raw", "evidence", "probabilities", "expected", "mass", "inapplicable", "parser", "note")
+"""Columns of what a rating says at length, which comparing supporters does not read."""
 FORMATS = f"{cell_tables.FORMATS}, a run folder, a folder of Parquet, official scores (.json)"
 
 
@@ -356,21 +358,40 @@ def choose_carried(carried: Iterable[str], rubric: str) -> set[str]:
     return found
 
 
-def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], scale: tuple[int, int]) -> RatingsTable:
-    """The table of ratings in memory and of what their dialogues say of them: that of the files they would make.
+def tabulate_ratings(
+    ratings: Iterable[Rating],
+    dialogues: Iterable[Dialogue],
+    scale: tuple[int, int],
+    without: Collection[str] = (),
+) -> RatingsTable:
+    """The table of ratings and of what their dialogues say of them: that of the files they would make.
+
+    Args:
+        ratings, dialogues: Gone through once; neither is held.
+        scale: Lowest and highest level.
+        without: Columns that the table need not have.
 
     Raises:
         EscEvalError: A score off the scale, the same rating twice, or a rating of another dialogue.
     """
-    lines = [rating.to_json() for rating in ratings]
-    rows = [{"score": None, **json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
-    frame = _with_keys(pd.DataFrame(rows).rename(columns=ALIASES).assign(_file="the ratings"), "the ratings")
+    digest, same = sha256(), dict[str, str]()
+    columns: dict[str, list[Any]] = {}
+    for i, rating in enumerate(ratings):
+        line = rating.to_json()
+        digest.update(f"{line}\n".encode())
+        row = {"score": None, **json.loads(line), "_where": f"rating {i}"}
+        for key in row:
+            if key not in columns and key not in without:
+                columns[key] = [np.nan] * i
+        for key, cells in columns.items():
+            cell = row.get(key, np.nan)
+            cells.append(same.setdefault(cell, cell) if isinstance(cell, str) and key != "_where" else cell)
+    frame = _with_keys(pd.DataFrame(columns).rename(columns=ALIASES).assign(_file="the ratings"), "the ratings")
     if NOT_APPLYING in frame:
         frame[NOT_APPLYING] = frame[NOT_APPLYING].eq(True)
     frame["score"] = _scores(frame, "the ratings", *scale, settled=True)
-    content = sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
     whole = _join(_put_together([frame]), dialogues, "the dialogues")
-    return _make_table(whole, scale, sha256(content.encode()).hexdigest())
+    return _make_table(whole, scale, sha256(digest.hexdigest().encode()).hexdigest())
 
 
 def _put_together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -428,7 +449,7 @@ def _refuse_duplicates(frame: pd.DataFrame) -> None:
         )
 
 
-def _join(frame: pd.DataFrame, dialogues: Sequence[Dialogue], where: str) -> pd.DataFrame:
+def _join(frame: pd.DataFrame, dialogues: Iterable[Dialogue], where: str) -> pd.DataFrame:
     known = _of_dialogues(dialogues)
     unknown = sorted(set(frame["dialogue_id"]) - set(known.index))
     if unknown:
@@ -436,22 +457,26 @@ def _join(frame: pd.DataFrame, dialogues: Sequence[Dialogue], where: str) -> pd.
     return _with_columns(frame, known)
 
 
-def _of_dialogues(dialogues: Sequence[Dialogue]) -> pd.DataFrame:
+def _of_dialogues(dialogues: Iterable[Dialogue]) -> pd.DataFrame:
     """Card, model, language and category of each dialogue, by its id; repeat and seeker where there are several."""
-    repeats = number_repeats(dialogues)
+    played: list[tuple[Played, str, str | None]] = []
+    for one in dialogues:
+        who = Played(one.id, one.card_id, one.supporter, one.seeker, one.protocol, one.repeat)
+        played.append((who, one.language, one.category))
+    repeats = number_repeats(who for who, *_ in played)
     several = max(repeats.values(), default=1) > 1
-    pooled = len({d.seeker for d in dialogues}) > 1
+    pooled = len({who.seeker for who, *_ in played}) > 1
     rows = [
         {
             "dialogue_id": d.id.strip(),
             "card": d.card_id,
             "model": d.supporter,
-            "language": d.language,
-            "category": d.category,
+            "language": language,
+            "category": category,
             **({"repeat": repeats[d.id]} if several else {}),
             **({"seeker": d.seeker} if pooled else {}),
         }
-        for d in dialogues
+        for d, language, category in played
     ]
     return pd.DataFrame(rows).drop_duplicates("dialogue_id").set_index("dialogue_id")
 

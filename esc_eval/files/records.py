@@ -6,17 +6,20 @@ with the file, the place and what would be right.
 
 import json
 import sys
+from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files as package_files
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+import numpy as np
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files import official
@@ -98,13 +101,11 @@ class Survey:
     """What is worth knowing of many dialogues before anything is done with them.
 
     Attributes:
-        ids: Of each, in order.
         languages: In order of first appearance.
         problems: Why some ended early, by id.
         too_long: Which others ended early because a model could read no further, and whose, by id.
     """
 
-    ids: list[str]
     languages: tuple[str, ...]
     problems: dict[str, str]
     too_long: dict[str, str]
@@ -114,21 +115,67 @@ class Survey:
         """One pass over dialogues, or what is known of those of a file."""
         if isinstance(dialogues, StoredDialogues):
             return dialogues.survey
-        ids, languages = [], dict[str, None]()
+        languages = dict[str, None]()
         problems: dict[str, str] = {}
         too_long: dict[str, str] = {}
         for one in dialogues:
-            ids.append(one.id)
             languages[one.language] = None
             if one.problem:
                 problems[one.id] = one.problem
             elif why := one.too_long:
                 too_long[one.id] = why
-        return cls(ids, tuple(languages), problems, too_long)
+        return cls(tuple(languages), problems, too_long)
 
 
-class Stored(Sequence[R]):
-    """The records of a JSON Lines file of ours, read anew whenever somebody goes through them: none is held.
+class Unheld(Sequence[R], ABC):
+    """Records that are read anew whenever somebody goes through them: none is held."""
+
+    @abstractmethod
+    def pick(self, places: Sequence[int]) -> list[R]:
+        """The records at some places, in the order of these, by one pass."""
+
+    @overload
+    def __getitem__(self, place: int) -> R: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[R]: ...
+
+    def __getitem__(self, place: int | slice) -> R | list[R]:
+        chosen = range(len(self))[place]
+        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
+
+
+class Joined(Unheld[R]):
+    """Those of several sequences one after the other, such as files.
+
+    Args:
+        parts: The sequences.
+    """
+
+    def __init__(self, parts: Iterable[Sequence[R]]) -> None:
+        self._parts = tuple(parts)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[R]:
+        return chain.from_iterable(self._parts)
+
+    def pick(self, places: Sequence[int]) -> list[R]:
+        """The records at some places, in the order of these."""
+        found: dict[int, R] = {}
+        begin = 0
+        for part in self._parts:
+            own = [at for at in places if begin <= at < begin + len(part)]
+            inside = [at - begin for at in own]
+            records = part.pick(inside) if isinstance(part, Unheld) else [part[at] for at in inside]
+            found |= dict(zip(own, records, strict=True))
+            begin += len(part)
+        return [found[at] for at in places]
+
+
+class Stored(Unheld[R]):
+    """The records of a JSON Lines file of ours.
 
     Args:
         path: Of the file.
@@ -171,16 +218,6 @@ class Stored(Sequence[R]):
             raise EscEvalError(f"{self.path}: was changed since it was read; open it again")
         return (line for line in read_lines(self.path) if line.strip())
 
-    @overload
-    def __getitem__(self, place: int) -> R: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[R]: ...
-
-    def __getitem__(self, place: int | slice) -> R | list[R]:
-        chosen = range(len(self))[place]
-        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
-
     def pick(self, places: Sequence[int]) -> list[R]:
         """The records at some places, in the order of these, by one pass over the file."""
         found = dict.fromkeys(places)
@@ -204,8 +241,19 @@ class StoredDialogues(Stored[Dialogue]):
             EscEvalError: As ``read_dialogues``.
         """
         found = Survey.of(iter(self))
-        check_unique(found.ids, "dialogue", str(self.path))
+        check_unique_anew(self.each_id, "dialogue", str(self.path))
         return found
+
+    def each_id(self) -> Iterator[str]:
+        """The id of each, once they have been gone through and are known to be in order."""
+        return (from_json(line)["id"] for line in self._lines())
+
+
+def each_id(dialogues: Iterable[Dialogue]) -> Iterator[str]:
+    """The id of each of some dialogues; none of those of a file that is not held is either."""
+    if isinstance(dialogues, StoredDialogues) and len(dialogues):
+        return dialogues.each_id()
+    return (one.id for one in dialogues)
 
 
 def _read(
@@ -237,6 +285,14 @@ def check_unique(ids: Iterable[str], kind: str, where: str) -> None:
         raise EscEvalError(
             f"{where}: {len(twice)} {kind} ids occur more than once, first {twice[0]!r}. Ids must be unique."
         )
+
+
+def check_unique_anew(ids: Callable[[], Iterable[str]], kind: str, where: str) -> None:
+    """As ``check_unique``, of ids that can be gone through again, so that none is held but its hash."""
+    hashes = np.sort(np.fromiter(map(hash, ids()), dtype=np.int64))
+    suspected = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    if suspected:
+        check_unique((name for name in ids() if hash(name) in suspected), kind, where)
 
 
 def find_in_folder(path: str | Path, name: str) -> Path:

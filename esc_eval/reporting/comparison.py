@@ -12,6 +12,7 @@ import pandas as pd
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import NOT_APPLYING, RatingsTable
 from esc_eval.prompts.rubric import Rubric, lower_scales
+from esc_eval.reporting.columns import DialogueColumns
 from esc_eval.reporting.making import describe_adapted, describe_seekers, group_reasons, warn_of_roles
 from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
@@ -47,7 +48,7 @@ def leaderboard_report(
     boot: Bootstrap,
     *,
     predictions: RatingsTable | None = None,
-    dialogues: Sequence[Dialogue] = (),
+    dialogues: Sequence[Dialogue] | DialogueColumns = (),
     groups: Mapping[str, str] | None = None,
     human: str = "human",
     cluster: str | None = None,
@@ -65,7 +66,7 @@ def leaderboard_report(
         table: Ratings with a ``model`` for each dialogue.
         boot: Draws.
         predictions: A scorer's ratings of these and of more dialogues (with a ``model``).
-        dialogues: The dialogues, for the effect of truncated replies.
+        dialogues: The dialogues, for the effect of truncated replies; or their columns.
         groups: Model -> group; default the table's column ``group``.
         human: Name of the human supporter among the models.
         cluster: Column of the role card; default ``card``, else every dialogue is a card of its own.
@@ -86,7 +87,7 @@ def leaderboard_report(
         why = group_reasons(whole.frame["problem"].dropna().astype(str)) if "problem" in whole.frame else ""
         raise EscEvalError(f"no row of the table has a score{f': {why}' if why else ''}")
     rows = rows.assign(score=rows["score"] - low)
-    by_id = {dialogue.id.strip(): dialogue for dialogue in dialogues}
+    talks = DialogueColumns.of(dialogues)
     boards: dict[str, Any] = {}
     turned_here: set[str] = set()
     several = "rubric" in whole.frame and whole.frame["rubric"].nunique() > 1
@@ -114,12 +115,11 @@ def leaderboard_report(
         keys, scale_ends = known.keys if known else here, (low, high)
         board = Board.build(_rows_of(own, by), keys, scale_ends, turned, even=by == "card")
         clusters = "dialogue" if by == "dialogue_id" else by
-        unranked = find_unranked(own, by_id)
+        unranked = find_unranked(own, talks)
         there = set(own["dialogue_id"])
+        shown = talks.take(np.fromiter((name in there for name in talks.ids), dtype=np.bool_, count=len(talks)))
         judged = own.get("served", ())
-        adapted = describe_adapted(
-            (d for d in dialogues if d.id in there), (s.get("adapted") for s in judged if isinstance(s, dict))
-        )
+        adapted = describe_adapted(shown, (s.get("adapted") for s in judged if isinstance(s, dict)))
         ways = Counter(map(str, own.loc[own["score"].notna(), "way"].dropna())) if "way" in own else {}
         sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted, ways)
         key = language if language not in boards else f"{language}, {rater}, {under}"
@@ -152,14 +152,14 @@ def leaderboard_report(
         tables += views
         notes += said
         roles = warn_of_roles(run or {}, rater, [] if language == ALL else [language])
-        pooled = describe_seekers([d for d in dialogues if d.id in there])
+        pooled = describe_seekers(shown)
         notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *pooled, *roles)]
     groups = groups or _groups_of(rows)
     judges = "rater_kind" in table.frame and bool((table.frame["rater_kind"] == "model").all())
     by_language = table.frame.groupby("language" if table.has("language") else lambda _: ALL)["rater"]
     mixed_up = several or (judges and by_language.nunique().max() > 1)
     averages, unfit = (rows.iloc[:0], SEVERAL) if mixed_up else _complete_averages(rows, turned_here, high - low)
-    extra, views, said = _mixed(averages, groups, dialogues, points, boot, column) if len(averages) else ({}, [], [])
+    extra, views, said = _mixed(averages, groups, talks, points, boot, column) if len(averages) else ({}, [], [])
     notes += [f"Mixed model: {unfit}."] if unfit else []
     tables += views
     notes += said
@@ -314,19 +314,21 @@ def _board(
     return data, tables, notes + undefined_notes(standing.means)
 
 
-def find_unranked(rows: pd.DataFrame, dialogues: Mapping[str, Dialogue]) -> dict[str, str]:
+def find_unranked(rows: pd.DataFrame, dialogues: DialogueColumns) -> dict[str, str]:
     """Models of whose dialogues too many are unanswered to rank them, and the sentence that says so, by name.
 
     Args:
         rows: Ratings of one rater, those without a score too, with ``model`` and, where they have one, ``problem``.
-        dialogues: Those that are at hand, by id; of others the ratings say that they are unanswered.
+        dialogues: Those that are at hand; of others the ratings say that they are unanswered.
     """
     ended = []
+    known = {
+        name.strip(): dialogues.kinds[at].unanswered for name, at in zip(dialogues.ids, dialogues.kind, strict=True)
+    }
     why = rows["problem"].astype(str) if "problem" in rows else [""] * len(rows)
     for name, said in zip(rows["dialogue_id"].astype(str), why, strict=True):
-        talk = dialogues.get(name)
         unsaid = str(said).startswith((ENDED_EARLY, SILENT))
-        ended.append(unsaid if talk is None else talk.problem is not None or not talk.answered)
+        ended.append(known.get(name, unsaid))
     each = rows[["dialogue_id", "model"]].assign(ended=ended)
     found = {}
     for model, own in each.groupby("dialogue_id").agg({"model": "first", "ended": "any"}).groupby("model"):
@@ -346,7 +348,7 @@ def _other(row: Mapping[str, Any], human: str) -> str:
 def _mixed(
     rows: pd.DataFrame,
     groups: Mapping[str, str],
-    dialogues: Sequence[Dialogue],
+    dialogues: DialogueColumns,
     points: float,
     boot: Bootstrap,
     cluster: str,
@@ -369,11 +371,11 @@ def _mixed(
         first, second = sorted(each["language"].unique())
         each[f"{second} against {first}"] = (each["language"] == second) * 1.0
         covariates.append(f"{second} against {first}")
-    ended = {d.id: [turn.finish_reason for turn in d.replies] for d in dialogues}
+    said_of = ((name, dialogues.kinds[at]) for name, at in zip(dialogues.ids, dialogues.kind, strict=True))
     cut = {
-        name: np.mean([r == "length" for r in reasons]) if reasons else 0.0
-        for name, reasons in ended.items()
-        if None not in reasons
+        name: about.cut_replies / max(1, about.replies)
+        for name, about in said_of
+        if about.told_replies == about.replies
     }
     if cut and set(each.index) <= set(cut):
         each["truncated replies"] = each.index.map(cut)

@@ -86,7 +86,7 @@ class _Asked:
             table = np.full((len(own), int(length.max())), np.nan)
             table[np.arange(table.shape[1]) < length[:, None]] = np.asarray(values)
             supporters, groups = np.unique(own.each(lambda about: about.supporter), return_inverse=True)
-            courses = estimate_trajectories(table, counts.tolist(), own.clusters, groups.tolist(), (low, high), boot)
+            courses = estimate_trajectories(table, counts.tolist(), own.cluster, groups.tolist(), (low, high), boot)
             by_supporter = dict(zip(supporters.tolist(), courses, strict=True))
             found.append(Course(language, name, (low, high), by_supporter, "card" if own.by_card else "dialogue"))
         return found

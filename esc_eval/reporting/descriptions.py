@@ -91,7 +91,7 @@ def describe_replies(talks: DialogueColumns, language: Language, boot: Bootstrap
     found: dict[str, dict[str, Estimate]] = {name: {} for name in names}
     for key, column in zip(keys, table.T, strict=True):
         top = max(100.0, float(np.nanmax(column, initial=0.0)))  # words know no end: the longest that is there is it
-        means = estimate_group_means(column[:, None], talks.clusters, groups, boot, scale=(0.0, top)).each
+        means = estimate_group_means(column[:, None], talks.cluster, groups, boot, scale=(0.0, top)).each
         for name, [mean] in zip(names, means, strict=True):
             found[name][key] = mean
     return found

@@ -78,7 +78,7 @@ def as_page(
         {rubric.id: rubric} if isinstance(rubric, Rubric) else rubric
     )
     chosen = choose_dialogues(talks, shown)
-    on_page = np.isin(given.dialogue, [talks.find(dialogue.id) for dialogue in chosen])
+    on_page = np.isin(given.dialogue, list(map(talks.finder(), (dialogue.id for dialogue in chosen))))
     by_dialogue: dict[str, list[Rating]] = defaultdict(list)
     for rating in pick_records(given.source, np.flatnonzero(on_page).tolist()):
         by_dialogue[rating.dialogue_id].append(rating)

@@ -124,7 +124,7 @@ def _has_repeats(board: Board) -> bool:
     if not board.even or not board.dimensions:
         return False
     scored = np.isfinite(board.scores).any(1)
-    cell = board.card[scored] * len(board.models) + board.model[scored]
+    cell = board.card[scored] * np.intp(len(board.models)) + board.model[scored]
     return bool(len(cell)) and np.bincount(cell).max() > 1
 
 
@@ -232,8 +232,9 @@ def split_seekers(board: Board, occasions: Mapping[str, Occasion]) -> Board:
     seekers = [occasions[name][0] if name in occasions else "" for name in board.dialogue]
     if len(set(seekers)) < 2:
         return board
-    names = (f"{card}{BY}{seeker}" for card, seeker in zip(board.cluster, seekers, strict=True))
-    return replace(board, cluster=tuple(names))
+    names = [f"{board.cards[card]}{BY}{seeker}" for card, seeker in zip(board.card.tolist(), seekers, strict=True)]
+    code = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return replace(board, cards=tuple(code), card=np.array([code[name] for name in names], dtype=np.int32))
 
 
 def pair_tables(board: Board, occasions: Mapping[str, Occasion], column: str) -> list[tuple[str, str, Array]]:
@@ -249,7 +250,7 @@ def pair_tables(board: Board, occasions: Mapping[str, Occasion], column: str) ->
     taken: dict[tuple[int, int, Any], int] = {}
     card_of = board.card
     by_place: dict[int, dict[tuple[int, Any], float]] = {i: {} for i in range(len(board.models))}
-    for i in np.flatnonzero(np.isfinite(values)):
+    for i in np.flatnonzero(np.isfinite(values)).tolist():
         model, card = int(board.model[i]), int(card_of[i])
         occasion: Any = occasions.get(board.dialogue[i], ("", 0))
         again = taken[model, card, occasion] = taken.get((model, card, occasion), 0) + 1

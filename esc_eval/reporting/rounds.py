@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from esc_eval.languages import get_language
-from esc_eval.reporting.columns import DialogueColumns
+from esc_eval.reporting.columns import DialogueColumns, Places
 from esc_eval.reporting.render import Cell, Table
 from esc_eval.schema import Dialogue, Language, Role, Turn
 from esc_eval.scoring.lexicon import asks, count_distress, find_words, read_lexicon
-from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals, estimate_group_means
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals, code_clusters, estimate_group_means
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
 
@@ -164,7 +164,7 @@ def estimate_rounds(dialogues: Iterable[Dialogue] | DialogueColumns, boot: Boots
                 for figure, (counted, size) in zip(FIGURES, counts, strict=True):
                     if (turn := pair.get(figure.role)) and (count := figure.count(turn, language)):
                         counted[i, j], size[i, j] = count
-        clusters, clustered_by = talks.clusters, "card" if talks.by_card else "dialogue"
+        clusters, clustered_by = talks.cluster, "card" if talks.by_card else "dialogue"
         supporters = talks.each(lambda about: about.supporter)
         for figure, (counted, size) in zip(FIGURES if longest else (), counts if longest else (), strict=True):
             if np.isnan(size).all():
@@ -172,21 +172,20 @@ def estimate_rounds(dialogues: Iterable[Dialogue] | DialogueColumns, boot: Boots
             by_supporter = {}
             for name in sorted(set(supporters.tolist())):
                 at = np.flatnonzero(supporters == name)
-                labels = [clusters[i] for i in at]
+                labels = clusters[at]
                 found_at, size_at = counted[at].astype(float), size[at].astype(float)
                 by_supporter[name] = _estimate(found_at, size_at, labels, figure.is_share, boot)
             found.append(Rounds(figure, language, by_supporter, clustered_by))
     return found
 
 
-def _estimate(found: Array, size: Array, clusters: Sequence[str], is_share: bool, boot: Bootstrap) -> list[Estimate]:
+def _estimate(found: Array, size: Array, clusters: Places, is_share: bool, boot: Bootstrap) -> list[Estimate]:
     """What is found over what there is, of each column; NaN is missing."""
     if is_share:
         return estimate_group_means(found, clusters, [0] * len(found), boot).each[0]
-    index: dict[str, int] = {}
-    code = [index.setdefault(cluster, len(index)) for cluster in clusters]
+    code, cards = code_clusters(clusters)
     columns = found.shape[1]
-    tables = np.zeros((2, len(index), columns))
+    tables = np.zeros((2, cards, columns))
     np.add.at(tables[0], code, np.nan_to_num(found))
     np.add.at(tables[1], code, np.nan_to_num(size))
 

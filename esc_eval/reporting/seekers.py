@@ -84,7 +84,7 @@ def seekers_report(
     report = Report("seekers", data, notes=describe_seekers(list(talks.values())), signature=signature)
     for column in columns:
         found = compare_seekers(
-            _points(board, column), board.cluster, place_of[:, 0], place_of[:, 1], boot, even=board.even
+            _points(board, column), board.card, place_of[:, 0], place_of[:, 1], boot, even=board.even
         )
         data["columns"][column] = _as_data(found, seekers, supporters)
         what = names.get(column, column)

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import compress
 from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer
 
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.reporting.columns import About, DialogueColumns, Mask, RatingColumns, Said, add_up
+from esc_eval.reporting.columns import About, DialogueColumns, Mask, Places, RatingColumns, Said, add_up, gather
 from esc_eval.reporting.descriptions import describe_replies
 from esc_eval.reporting.making import (
     describe_adapted,
@@ -38,9 +39,9 @@ from esc_eval.reporting.standing import standing_json
 from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, RoleCard, Way, order_stages
 from esc_eval.scoring.text_scorer import Validity
 from esc_eval.simulation.unfinished import count_asked
-from esc_eval.statistics.bootstrap import Bootstrap
-from esc_eval.statistics.estimate import Estimate, StoredEstimate
-from esc_eval.statistics.ranking import AVERAGE, Board, Standing, estimate_means, rank_models
+from esc_eval.statistics.bootstrap import Bootstrap, code_clusters
+from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
+from esc_eval.statistics.ranking import AVERAGE, Board, Given, Standing, estimate_means, rank_models
 from esc_eval.statistics.scale import describe_scale
 
 StoredStanding = Annotated[
@@ -259,33 +260,36 @@ def summarise_ratings(
     run, talks = run or {}, DialogueColumns.of(dialogues)
     given = RatingColumns.of(ratings, talks)
     _refuse_strange(given, rubric)
-    languages = talks.each(lambda about: about.language)
-    language_of = languages[given.dialogue] if len(given) else languages[:0]
-    groups: dict[tuple[Language, str, str], Mask] = {}
+    groups: dict[tuple[Language, str, str], Callable[[Said], bool]] = {}
     for language in dict.fromkeys(about.language for about in talks.kinds):
-        here = language_of == language
+        here = _find_ratings(given, talks, language)
         people: dict[str, set[str]] = defaultdict(set)
         for said, _ in given.counted(here):
-            key = said.rater, said.rubric
-            if (language, *key) not in groups:
-                groups[language, *key] = here & given.where(lambda each: (each.rater, each.rubric), key)
+            groups[language, said.rater, said.rubric] = partial(_is_by, rater=said.rater, rubric=said.rubric)
             if said.rater_kind == "human":
                 people[said.rubric].add(said.rater)
         for rubric_id, raters in people.items():
             if len(raters) > 1:
-                groups[language, name_raters(raters), rubric_id] = here & given.where(
-                    lambda each: (each.rater_kind, each.rubric), ("human", rubric_id)
-                )
+                groups[language, name_raters(raters), rubric_id] = partial(_is_by, kind="human", rubric=rubric_id)
     several = len({rubric_id for _, _, rubric_id in groups}) > 1
     boot = Bootstrap(seed=seed)
     boards = []
-    for (language, rater, rubric_id), own in sorted(groups.items(), key=itemgetter(0)):
+    for (language, rater, rubric_id), is_own in sorted(groups.items(), key=itemgetter(0)):
+        own = given.take(_find_ratings(given, talks, language) & given.having(is_own))
         boards.append(
-            _make_board(
-                talks, given.take(own), choose_rubric(rubric, rubric_id), language, rater, several, run, statistic, boot
-            )
+            _make_board(talks, own, choose_rubric(rubric, rubric_id), language, rater, several, run, statistic, boot)
         )
     return Summary(tables=tuple(boards))
+
+
+def _find_ratings(given: RatingColumns, talks: DialogueColumns, language: Language) -> Mask:
+    """Which ratings are of dialogues in a language."""
+    return gather(talks.where(lambda about: about.language, language), given.dialogue)
+
+
+def _is_by(said: Said, rubric: str, rater: str | None = None, kind: str | None = None) -> bool:
+    """Whether a rating is under a rubric and by a rater, or by one of a kind."""
+    return said.rubric == rubric and rater in (None, said.rater) and kind in (None, said.rater_kind)
 
 
 def _refuse_strange(given: RatingColumns, rubric: Rubric | Mapping[str, Rubric]) -> None:
@@ -370,27 +374,39 @@ def _build_board(
     models = sorted({about.supporter for about, _ in talks.counted()})
     model = talks.each(lambda about: bisect_left(models, about.supporter), np.int32)
     rank = np.empty(len(talks), dtype=np.int32)
-    rank[talks.by_id] = np.arange(len(talks))
+    rank[talks.by_id] = np.arange(len(talks), dtype=np.int32)
     cards = {name: i for i, name in enumerate(sorted(talks.cards))}
-    cluster = np.array([cards[name] for name in talks.cards], dtype=np.int32)[talks.card] if talks.by_card else rank
-    order = np.lexsort((rank, cluster, model))
+    number = np.array([cards[name] for name in talks.cards], dtype=np.int32)
+    order = np.lexsort((rank, gather(number, talks.card) if talks.by_card else rank, model)).astype(np.int32)
     place = np.empty(len(talks), dtype=np.int32)
-    place[order] = np.arange(len(talks))
+    place[order] = np.arange(len(talks), dtype=np.int32)
     dimensions = tuple(sorted({said.dimension for said, _ in given.counted()}))
     raters = tuple(sorted({said.rater for said, _ in given.counted()}))
-    clusters = talks.clusters
-    return Board.tabulate(
-        (
-            place[given.dialogue],
+    card, there = code_clusters(talks.cluster[order])
+    first = np.zeros(there, dtype=np.int32)
+    first[card[::-1]] = order[::-1]  # what is written last stays
+
+    def of(dimension: str) -> tuple[Places, Array]:
+        own = given.take(given.where(lambda said: said.dimension, dimension))
+        return gather(place, own.dialogue), own.levels(expected)
+
+    def whole() -> Given:
+        return (
+            gather(place, given.dialogue),
             given.each(lambda said: bisect_left(dimensions, said.dimension), np.int32),
             given.each(lambda said: bisect_left(raters, said.rater), np.int32),
             given.levels(expected),
-        ),
+        )
+
+    return Board.tabulate(
+        of,
+        whole,
         (dimensions, raters),
         tuple(models),
-        model[order].astype(np.intp),
-        tuple(clusters[i] for i in order),
-        tuple(talks.ids[i] for i in order),
+        model[order],
+        [talks.cards[i] for i in talks.card[first]] if talks.by_card else talks.ids.take(first),
+        card.astype(np.int32),
+        talks.ids.take(order),
         rubric.keys,
         (min(rubric.levels), max(rubric.levels)),
         rubric.lower_is_better,
@@ -417,36 +433,38 @@ def _make_board(
     rated = np.zeros(len(every), dtype=np.bool_)
     rated[ratings.dialogue] = True
     talks = every.take(rated)
-    ratings = replace(ratings, dialogue=(np.cumsum(rated, dtype=np.int32) - 1)[ratings.dialogue])
+    if talks is not every:
+        ratings = replace(ratings, dialogue=gather(np.cumsum(rated, dtype=np.int32) - 1, ratings.dialogue))
     _refuse_repeated(ratings, talks)
     clustered_by: Literal["card", "dialogue"] = "card" if talks.by_card else "dialogue"
     scale = describe_scale(rubric.levels)
     said = ratings.counted()
     unsupported = find_unsupported(one for one, _ in said)
     some = {one.dimension for one, _ in said} - unsupported.keys()  # a board needs a column, if of no score
-    levels, expected = (
-        _build_board(talks, ratings, rubric, what, unsupported if some else ()) for what in (False, True)
-    )
     unanswered = count_unanswered(talks)
     unranked = leave_unranked(talks)
-    means, expectations = estimate_means(levels, boot), estimate_means(expected, boot)
-    shown, chosen = (levels, means) if statistic == "level" else (expected, expectations)
+    of: dict[bool, dict[str, dict[str, Estimate]]] = {}
+    for what in (statistic == "level", statistic != "level"):  # the one that is shown stays
+        shown = _build_board(talks, ratings, rubric, what, unsupported if some else ())
+        of[what] = estimate_means(shown, boot)
+    means, expectations = of[False], of[True]
+    chosen = expectations if statistic == "expected" else means
     asked = {} if by_people else count_asked(run, language)
     standing = rank_models(shown, boot, unranked=unranked, every_column=False, means=chosen)
     descriptions = describe_replies(talks, language, boot) if unsupported else {}
     rows = []
     for name in standing.order:
         own_talks = talks.where(lambda about: about.supporter, name)
-        own = ratings.take(own_talks[ratings.dialogue])
+        own = ratings.take(gather(own_talks, ratings.dialogue))
         cells = {
             key: _cell(
                 rubric.levels,
                 own.take(own.where(lambda one: one.dimension, key)),
                 means[name][key],
                 expectations[name][key],
-                levels.sizes[name].dialogues,
+                standing.sizes[name].dialogues,
             )
-            for key in levels.dimensions
+            for key in shown.dimensions
             if key in some
         }
         row = _row(
@@ -485,7 +503,7 @@ def _make_board(
         unsupported={d.key: (d.paper, unsupported[d.key]) for d in rubric.dimensions if d.key in unsupported},
         validity={key: one for key, one in known_validity(run, rater).items() if tried and key in some},
         levels_mean="order" if some and tried and levels_only_order(run, rater) else None,
-        lower_is_better=levels.turned,
+        lower_is_better=shown.turned,
         levels=rubric.levels,
         harmful=rubric.harmful,
         risk=harm,
@@ -547,17 +565,16 @@ def describe_unfinished(
 
 
 def _refuse_repeated(given: RatingColumns, talks: DialogueColumns) -> None:
-    code, many = _code_dimensions(given)
-    raters = {name: i for i, name in enumerate(dict.fromkeys(said.rater for said in given.kinds))}
-    rater = given.each(lambda said: raters[said.rater], np.int32)
-    cell = np.sort((given.dialogue * np.intp(many) + code) * len(raters) + rater)
-    twice = cell[1:][cell[1:] == cell[:-1]]
-    if len(twice):
-        cell = (given.dialogue * np.intp(many) + code) * len(raters) + rater
-        at = np.flatnonzero(np.isin(cell, twice))[0]
-        said = given.kinds[given.kind[at]]
+    found = []
+    for rater, dimension in dict.fromkeys((said.rater, said.dimension) for said, _ in given.counted()):
+        here = given.where(lambda said: (said.rater, said.dimension), (rater, dimension))
+        rated = given.dialogue[here]
+        if np.any(twice := np.bincount(rated) > 1):
+            found.append((int(np.flatnonzero(here)[twice[rated]][0]), rater, dimension))
+    if found:
+        at, rater, dimension = min(found)
         where = talks.ids[given.dialogue[at]]
-        raise ValueError(f"rater {said.rater!r} rated {said.dimension!r} of dialogue {where!r} more than once")
+        raise ValueError(f"rater {rater!r} rated {dimension!r} of dialogue {where!r} more than once")
 
 
 def _cell(levels: Sequence[int], given: RatingColumns, mean: Estimate, expected: Estimate, dialogues: int) -> Cell:

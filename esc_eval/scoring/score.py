@@ -14,7 +14,7 @@ from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, C
 from esc_eval.chat.question import AskedModel, By, Question, Settled
 from esc_eval.checkpoints.judge_card import JudgeCard
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import Survey
+from esc_eval.files.records import Survey, each_id
 from esc_eval.files.run_folder import rubric_file
 from esc_eval.languages import estimate_tokens
 from esc_eval.prompts.kept import keep_wording
@@ -435,14 +435,14 @@ class KeptRatings(Iterable[Rating]):
     Args:
         run: Open as long as anybody reads them.
         kind: ``scoring/RATER``.
-        ids: Of the dialogues.
+        dialogues: Whose.
     """
 
-    def __init__(self, run: Run, kind: str, ids: Iterable[str]) -> None:
-        self._run, self._kind, self._ids = run, kind, ids
+    def __init__(self, run: Run, kind: str, dialogues: Sequence[Dialogue]) -> None:
+        self._run, self._kind, self._dialogues = run, kind, dialogues
 
     def __iter__(self) -> Iterator[Rating]:
-        return (rating for name in self._ids for rating in self._run.read(self._kind, name, Rating))
+        return (rating for name in each_id(self._dialogues) for rating in self._run.read(self._kind, name, Rating))
 
 
 def score_dialogues(
@@ -499,7 +499,7 @@ def rate_dialogues(
             for key in _unanswered(kind, dialogue, run) if not _silent(dialogue) else ():
                 run.forget(kind, dialogue.id, scoring.rubric.keys.index(key))
     known = check_scoring(kind, scoring, run)
-    keys, survey = scoring.rubric.keys, Survey.of(dialogues)
+    keys, languages = scoring.rubric.keys, Survey.of(dialogues).languages
     partly = find_partly_rated(kind, len(keys), run)
     rated = admit_dialogues(kind, dialogues, known, run)
     leads = dict(known.get("leads", {}))
@@ -508,7 +508,7 @@ def rate_dialogues(
         settled = {where.partition("/")[2] for where in leads}
         scoring.settle_leads(dialogues, lambda d: d.language not in settled and not _silent(d))
         leads = {f"{key}/{language}": lead for (key, language), lead in scoring.leads.items()}
-    identity = rated_identity(scoring, survey.languages, known)
+    identity = rated_identity(scoring, languages, known)
     if isinstance(scoring, DirectScoring) or not scoring.wording:
         keep_wording(scoring.rubric, rubric_file(run.folder, scoring.rubric_id))
     run.record(kind, {**identity, **({"leads": leads} if leads else {}), "dialogues": rated})
@@ -531,7 +531,7 @@ def rate_dialogues(
         if meter:
             meter.keep()
         run.export_ratings()
-    return KeptRatings(run, kind, survey.ids)
+    return KeptRatings(run, kind, dialogues)
 
 
 Todo = tuple[Dialogue, frozenset[str]]

@@ -170,28 +170,36 @@ def read_members(run: Run) -> Members:
     Raises:
         EscEvalError: The ledger is damaged.
     """
-    cards = _members(run, "card", RoleCard)
-    conditions, rows = run.members("conditions"), _rows(run)
-    _members(run, "conditions", _Conditions)
-    for name, row in rows.items():
-        for kind, known in (("card", cards), ("conditions", conditions)):
-            if row[kind] not in known:
-                raise run.damaged(f"the {kind} {row[kind]!r} of dialogue {name!r} is missing")
-    return Members(cards, conditions, rows)
+    cards = dict(_each_member(run, "card", RoleCard))
+    rows = {name: row.model_dump(exclude_defaults=True) for name, row in _each_row(run, cards)}
+    return Members(cards, run.members("conditions"), rows)
 
 
-def _rows(run: Run) -> dict[str, dict[str, Any]]:
-    return {name: row.model_dump(exclude_defaults=True) for name, row in _members(run, "dialogue", _Row).items()}
+def each_asked(run: Run) -> Iterator[tuple[str, str, str]]:
+    """Id, language and supporter of each dialogue that the ledger says that the run is to have; none is held.
+
+    Raises:
+        EscEvalError: The ledger is damaged.
+    """
+    languages = {name: card.language for name, card in _each_member(run, "card", RoleCard)}
+    return ((name, languages[row.card], row.supporter) for name, row in _each_row(run, languages))
 
 
-def _members(run: Run, kind: str, shape: type[M]) -> dict[str, M]:
-    found = {}
-    for name, row in run.members(kind).items():
+def _each_row(run: Run, cards: Container[str]) -> Iterator[tuple[str, "_Row"]]:
+    conditions = {name for name, _ in _each_member(run, "conditions", _Conditions)}
+    for name, row in _each_member(run, "dialogue", _Row):
+        for kind, known, own in (("card", cards, row.card), ("conditions", conditions, row.conditions)):
+            if own not in known:
+                raise run.damaged(f"the {kind} {own!r} of dialogue {name!r} is missing")
+        yield name, row
+
+
+def _each_member(run: Run, kind: str, shape: type[M]) -> Iterator[tuple[str, M]]:
+    for name, row in run.each_member(kind):
         try:
-            found[name] = shape.model_validate(row)
+            yield name, shape.model_validate(row)
         except ValidationError as error:
             raise run.damaged(f"{kind} {name!r} is none: {explain_validation(error)}") from error
-    return found
 
 
 def keep_ids(plan: Plan, run: Run) -> None:

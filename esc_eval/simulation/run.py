@@ -469,16 +469,15 @@ class Run:
         Raises:
             EscEvalError: The ledger is damaged.
         """
-        query = "select id, json from members where kind = ? order by number"
-        with self._reading() as database:
-            rows = database.execute(query, (kind,)).fetchall()
-        found = {}
-        for name, text in rows:
+        return dict(self.each_member(kind))
+
+    def each_member(self, kind: str) -> Iterator[tuple[str, Any]]:
+        """The same one after the other."""
+        for name, text in self._rows("select id, json from members where kind = ? order by number", (kind,)):
             try:
-                found[name] = json.loads(_as_text(text))
+                yield name, json.loads(_as_text(text))
             except (ValueError, RecursionError) as error:
                 raise self.damaged(f"{kind} {name!r} is no JSON") from error
-        return found
 
     def set_members(self, sets: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the members of some kinds, all at once.

@@ -9,7 +9,7 @@ from typing import Any
 from esc_eval.errors import EscEvalError
 from esc_eval.files.run_folder import DIALOGUES, PREFERENCES, RATINGS
 from esc_eval.reading import try_json_lines
-from esc_eval.simulation.identity import finished_dialogues, read_members
+from esc_eval.simulation.identity import each_asked, finished_dialogues
 from esc_eval.simulation.run import LEDGER, PEOPLE, VERSION, DamagedError, Run, read_card
 
 ASKED = "asked"
@@ -31,12 +31,11 @@ def read_run(folder: Path) -> dict[str, Any]:
     with suppress(DamagedError), Run(folder, reading=True) as run:
         if run.version < VERSION:
             return card
-        members = read_members(run)
         alike: dict[tuple[str, str], dict[str, str]] = {}
-        asked = {}
-        for name, row in members.dialogues.items():
-            one = {"language": members.cards[row["card"]].language, "supporter": row["supporter"]}
-            asked[name] = alike.setdefault((one["language"], one["supporter"]), one)
+        asked = {
+            name: alike.setdefault((language, supporter), {"language": language, "supporter": supporter})
+            for name, language, supporter in each_asked(run)
+        }
         while _write_what_is_missing(run):  # until nothing was added meanwhile
             continue
         return {**card, **({ASKED: asked} if asked else {})}
@@ -63,7 +62,8 @@ def describe_stage(run: Mapping[str, Any], over: Iterable[str]) -> list[str]:
         run: As of ``read_run``.
         over: Ids of the dialogues that are over.
     """
-    asked, there = run.get(ASKED, {}), set(over)
+    asked = run.get(ASKED, {})
+    there = set(over) if asked else set()
     each = {name: [one for one in asked if asked[one]["supporter"] == name] for name in _supporters(asked)}
     counts = {name: (sum(one in there for one in ids), len(ids)) for name, ids in each.items()}
     if all(done == every for done, every in counts.values()):

@@ -6,8 +6,8 @@ was rated by the mild raters, gains nothing by it. Where every model is scored o
 plain means, and differences are the mean differences on the cards.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,10 @@ class Adjusted:
         value: Shape (models,): the mean of each, had all been scored on the same cards (by the same raters); NaN where
             a model has no score.
         influence: Shape (clusters, models): what each cluster adds to the error of a mean, to first order; sums to 0.
-        leverage: Shape (clusters, models, models): each cluster's share in the variance that the design gives to the
-            models' effects; a pair's share is ``[i, i] + [j, j] - 2 [i, j]``. None
-            where no cluster holds two models.
+        leverage: Shape (designs, models, models): the share of a cluster in the variance that the design gives to the
+            models' effects, by which models it holds; a pair's share is ``[i, i] + [j, j] - 2 [i, j]``. None where no
+            cluster holds two models.
+        design: Shape (clusters,): place of each cluster's own in ``leverage``.
         linked: Shape (models, models): whether the difference of two models is determined. Means of models that are
             not linked are not on equal terms.
     """
@@ -36,7 +37,22 @@ class Adjusted:
     value: Array
     influence: Array
     leverage: Array
+    design: Codes
     linked: npt.NDArray[np.bool_]
+
+    def __add__(self, other: "Adjusted") -> "Adjusted":
+        """The sum of two dimensions' means."""
+        one, two, design = self.leverage, other.leverage, self.design
+        if not np.array_equal(design, other.design):
+            both, design = np.unique(design * np.intp(len(two)) + other.design, return_inverse=True)
+            one, two = one[both // len(two)], two[both % len(two)]
+        return Adjusted(
+            self.value + other.value,
+            self.influence + other.influence,
+            one + two,
+            design,
+            self.linked & other.linked,
+        )
 
     def pair(self, first: Codes, second: Codes) -> tuple[Array, Array, Array, Array]:
         """Differences of models.
@@ -58,7 +74,7 @@ class Adjusted:
             - self.leverage[:, first, second]
             - self.leverage[:, second, first]
         )
-        share, bears = _shares(share)
+        share, bears = _shares(share[self.design])
         many = np.maximum(bears.sum(0), 1)
         left_out = np.where(bears, influence * (1 - 1 / many) / np.maximum(1 - share, NEGLIGIBLE), 0.0)
         values = np.where(bears, gap + many * left_out - left_out.sum(0), np.nan)
@@ -70,7 +86,7 @@ class Adjusted:
         """
         if not len(self.leverage):
             return self.influence, np.zeros_like(self.influence)
-        share, _ = _shares(np.einsum("kii->ki", self.leverage))
+        share, _ = _shares(np.einsum("kii->ki", self.leverage)[self.design])
         many = np.maximum((self.influence != 0).sum(0), 1)
         rest = np.maximum(1 - share, NEGLIGIBLE)
         grown = self.influence * np.maximum((1 - 1 / many) / rest, 1.0)
@@ -78,7 +94,7 @@ class Adjusted:
 
     def turned(self, full: float) -> "Adjusted":
         """The same of ``full`` less the scores."""
-        return Adjusted(full - self.value, -self.influence, self.leverage, self.linked)
+        return Adjusted(full - self.value, -self.influence, self.leverage, self.design, self.linked)
 
 
 def _shares(parts: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
@@ -109,15 +125,13 @@ def widening(share: Array, clusters: Array, confidence: float) -> Array:
     return wider
 
 
-def average_adjusted(parts: list[Adjusted]) -> Adjusted:
-    """The mean of several dimensions' means; NaN where one has none."""
-    n = len(parts)
-    return Adjusted(
-        sum((p.value for p in parts), np.zeros_like(parts[0].value)) / n,
-        sum((p.influence for p in parts), np.zeros_like(parts[0].influence)) / n,
-        sum((p.leverage for p in parts), np.zeros_like(parts[0].leverage)) / n**2,
-        reduce(np.logical_and, (p.linked for p in parts)),
-    )
+def average_adjusted(parts: Iterable[Adjusted]) -> Adjusted:
+    """The mean of several dimensions' means; NaN where one has none. The parts are gone through once."""
+    each, n = iter(parts), 1
+    whole = next(each)
+    for part in each:
+        whole, n = whole + part, n + 1
+    return Adjusted(whole.value / n, whole.influence / n, whole.leverage / n**2, whole.design, whole.linked)
 
 
 def adjust_means(
@@ -169,19 +183,28 @@ def adjust_means(
     rest = centre((score - sum((effects[one] for one in columns), np.zeros(len(score))))[:, None])[:, 0]
     inner, own = np.zeros((clusters, models)), count[:, :models]
     for one in columns:
-        np.add.at(inner, cluster, (weight * rest)[:, None] * inverse[one, :models])
+        for i in range(models):  # one at a time: all together take memory for each score
+            np.add.at(inner[:, i], cluster, weight * rest * inverse[one, i])
     scored = own.sum(0) > 0
     free = (np.eye(p) - inverse @ gram)[:models, :models]
     spread = np.diag(free)[:, None] + np.diag(free)[None, :] - free - free.T
     linked = (spread < 1e-6) & scored[:, None] & scored[None, :]
-    leverage = np.zeros((clusters if paired else 0, models, models))
-    if paired:
-        bearing = np.zeros((len(score), models))
+    leverage, design = np.zeros((0, models, models)), np.zeros(0, dtype=np.intp)
+    if paired:  # clusters of one design have the same leverage
+        design, firsts = _designs(model, cluster, shape, weight, rater)
+        code = np.full(clusters, -1)
+        code[firsts] = np.arange(len(firsts))
+        some = np.flatnonzero(code[cluster] >= 0)
+        at, heavy = code[cluster[some]], weight[some]
+        bearing = np.zeros((len(some), models))
         for one in columns:
-            bearing += inverse[one, :models]
-        bearing = centre(bearing)
+            bearing += inverse[one[some], :models]
+        sums = np.zeros((len(firsts), models))
+        np.add.at(sums, at, heavy[:, None] * bearing)
+        bearing -= (sums / np.where(size[firsts] > 0, size[firsts], 1.0)[:, None])[at]
+        leverage = np.zeros((len(firsts), models, models))
         for i in range(models):
-            np.add.at(leverage[:, i], cluster, (weight * bearing[:, i])[:, None] * bearing)
+            np.add.at(leverage[:, i], at, (heavy * bearing[:, i])[:, None] * bearing)
     # the level of linked models together: every card that they have counts once, its scores less the models' effects
     theta, reach = effects[:models], linked.astype(float)
     there = (own > 0) @ reach
@@ -192,4 +215,27 @@ def adjust_means(
     place = (own.T @ per_model) * reach / over  # of each model in the level of another
     value = np.where(scored, theta + level, np.nan)
     influence = inner[:, :models] - inner[:, :models] @ place + (excess - mass * level) / over
-    return Adjusted(value, np.where(scored, influence, 0.0), leverage, linked)
+    return Adjusted(value, np.where(scored, influence, 0.0), leverage, design, linked)
+
+
+def _designs(
+    model: Codes, cluster: Codes, shape: tuple[int, int], weight: Array, rater: Codes | None
+) -> tuple[Codes, Codes]:
+    """Which clusters hold the same models with the same weights: the number of each one's design, and the first
+    cluster of each design. Where raters are taken out, or a model's scores in a cluster differ in weight, every
+    cluster is its own.
+    """
+    models, clusters = shape
+    cell = cluster * np.intp(models) + model
+    many = np.bincount(cell, minlength=clusters * models)
+    own = np.zeros(clusters * models)
+    own[cell] = weight
+    if rater is not None or not np.array_equal(own[cell], weight):
+        return np.arange(clusters), np.arange(clusters)
+    del cell
+    rows = many.astype(np.min_scalar_type(many.max(initial=0))).reshape(clusters, models)
+    if not any(np.array_equal(own, plain) for plain in (many > 0, 1 / np.maximum(many, 1) * (many > 0))):
+        rows = np.concatenate([own.reshape(clusters, models), rows], axis=1)
+    del own, many
+    _, first, code = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return code.reshape(-1), first

@@ -15,7 +15,7 @@ replacement. They are too narrow with few clusters and are widened as in Hesterb
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -128,11 +128,11 @@ class ClusterTables:
     """Additive tables: one row a cluster, several named blocks of columns.
 
     Attributes:
-        rows: Shape (clusters, columns).
+        rows: Shape (clusters, columns); sparse where few of them are filled.
         blocks: Name -> (first column, trailing shape of the block).
     """
 
-    rows: "sparse.csr_array"
+    rows: "sparse.csr_array | Array"
     blocks: dict[str, tuple[int, tuple[int, ...]]]
 
     @classmethod
@@ -144,7 +144,14 @@ class ClusterTables:
         for name, (matrix, shape) in parts.items():
             blocks[name] = (start, shape)
             start += matrix.shape[1]
+        if not any(sparse.issparse(matrix) for matrix, _ in parts.values()):
+            return cls(_thin(np.hstack([np.asarray(matrix, dtype=float) for matrix, _ in parts.values()])), blocks)
         return cls(sparse.csr_array(sparse.hstack([sparse.csr_array(m) for m, _ in parts.values()])), blocks)
+
+    @classmethod
+    def sums(cls, rows: Array, shape: tuple[int, ...]) -> "ClusterTables":
+        """Of sums and numbers: the first and the second half of the columns, each of a shape."""
+        return cls(_thin(rows), {"sum": (0, shape), "n": (rows.shape[1] // 2, shape)})
 
     def split(self, columns: Array) -> Totals:
         """Named totals with leading batch dimensions from rows of column sums, shape (..., columns)."""
@@ -156,7 +163,20 @@ class ClusterTables:
 
     def totals(self) -> Totals:
         """Totals of the sample itself."""
+        if self.rows.shape[1] == 1 and isinstance(self.rows, np.ndarray):  # added up in order, as several columns are
+            return self.split(np.cumsum(self.rows)[-1:])
         return self.split(np.asarray(self.rows.sum(axis=0), dtype=float).ravel())
+
+    def _weigh(self) -> Callable[[Array], Array]:
+        """What adds up rows by weights of shape (draws, clusters)."""
+        rows = self.rows
+        if isinstance(rows, np.ndarray):
+            return lambda weights: weights @ rows
+        if rows.nnz > DENSE_SHARE * rows.shape[0] * rows.shape[1]:
+            full = rows.toarray()
+            return lambda weights: weights @ full
+        transposed = rows.T.tocsr()
+        return lambda weights: np.ascontiguousarray((transposed @ weights.T).T)
 
     def draw(
         self, statistic: Callable[[Totals], Mapping[str, Array]], boot: Bootstrap
@@ -175,13 +195,10 @@ class ClusterTables:
         rng = np.random.default_rng(boot.seed)
         step = max(1, CHUNK // max(clusters, width))
         parts: list[Mapping[str, Array]] = []
-        dense = self.rows.nnz > DENSE_SHARE * clusters * width
-        full = self.rows.toarray() if dense else np.zeros((0, 0))
-        transposed = self.rows.T.tocsr()
+        weigh = self._weigh()
         for start in range(0, boot.draws, step):
             weights = draw_weights(clusters, min(step, boot.draws - start), rng)
-            drawn = weights @ full if dense else np.ascontiguousarray((transposed @ weights.T).T)
-            parts.append(statistic(self.split(drawn)))
+            parts.append(statistic(self.split(weigh(weights))))
         return point, {name: np.concatenate([part[name] for part in parts]) for name in point}
 
     def draw_bounded(
@@ -201,9 +218,7 @@ class ClusterTables:
         rng = np.random.default_rng(boot.seed)
         unseen = np.random.default_rng([boot.seed, 1]).standard_gamma(UNSEEN, boot.draws)
         step = max(1, CHUNK // max(clusters, width))
-        dense = self.rows.nnz > DENSE_SHARE * clusters * width
-        full = self.rows.toarray() if dense else np.zeros((0, 0))
-        transposed = self.rows.T.tocsr()
+        weigh = self._weigh()
         lows: list[dict[str, Array]] = []
         highs: list[dict[str, Array]] = []
         for start in range(0, boot.draws, step):
@@ -211,7 +226,7 @@ class ClusterTables:
             extra = unseen[start : start + step]
             total = (weights.sum(1) + extra) / clusters
             weights /= total[:, None]
-            drawn = weights @ full if dense else np.ascontiguousarray((transposed @ weights.T).T)
+            drawn = weigh(weights)
             each = [statistic(self.split(drawn + (extra / total)[:, None] * extreme)) for extreme in extremes]
             lows.append({name: np.fmin.reduce([one[name] for one in each]) for name in each[0]})
             highs.append({name: np.fmax.reduce([one[name] for one in each]) for name in each[0]})
@@ -235,13 +250,28 @@ class GroupMeans:
     draws: Array
 
 
-def _cluster_codes(clusters: Sequence[object]) -> tuple[npt.NDArray[np.intp], int]:
+def _thin(rows: Array) -> "sparse.csr_array | Array":
+    """Rows as a sparse table where few are filled."""
+    from scipy import sparse
+
+    return rows if np.count_nonzero(rows) > DENSE_SHARE * rows.size else sparse.csr_array(rows)
+
+
+def code_clusters(clusters: Sequence[object] | npt.NDArray[Any]) -> tuple[npt.NDArray[np.integer], int]:
+    """Clusters, by name or numbered from 0 in any order, as numbers in order of first appearance; and how many."""
+    if isinstance(clusters, np.ndarray) and clusters.dtype.kind in "iu":
+        first = np.full(int(clusters.max(initial=-1)) + 1, -1, dtype=np.int32)
+        first[clusters[::-1]] = np.arange(len(clusters) - 1, -1, -1, dtype=np.int32)  # what is written last stays
+        there = np.sort(first[first >= 0])
+        code = np.empty(len(first), dtype=np.int32)
+        code[clusters[there]] = np.arange(len(there), dtype=np.int32)
+        return code[clusters], len(there)
     index: dict[object, int] = {}
     code = np.array([index.setdefault(c, len(index)) for c in clusters], dtype=np.intp)
     return code, len(index)
 
 
-def _checked_table(table: npt.ArrayLike, clusters: Sequence[object]) -> Array:
+def _checked_table(table: npt.ArrayLike, clusters: Sequence[object] | npt.NDArray[Any]) -> Array:
     array = np.asarray(table, dtype=np.float64)
     if array.ndim != 2 or not array.size:
         raise ValueError("expected a table of at least one row and one column")
@@ -260,8 +290,8 @@ def _size_of_unseen(counts: Array) -> Array:
 
 def estimate_group_means(
     table: npt.ArrayLike,
-    clusters: Sequence[object],
-    groups: Sequence[int],
+    clusters: Sequence[object] | npt.NDArray[Any],
+    groups: Sequence[int] | npt.NDArray[np.integer],
     boot: Bootstrap,
     turned: Mapping[int, float] | None = None,
     scale: tuple[float, float] = (0.0, float(FULL)),
@@ -283,39 +313,43 @@ def estimate_group_means(
         ValueError: The table is not two-dimensional, holds infinities or values off the scale, or the labels do not
             fit.
     """
-    array, group = _checked_table(table, clusters), np.asarray(groups, dtype=np.intp)
+    array, group = _checked_table(table, clusters), np.asarray(groups)
     if len(group) != len(array):
         raise ValueError(f"{len(array)} rows but {len(group)} groups")
     slack = 1e-9 * (scale[1] - scale[0])
     if (array < scale[0] - slack).any() or (array > scale[1] + slack).any():
         raise ValueError(f"values must lie on the scale, from {scale[0]:g} to {scale[1]:g}")
-    code, cards = _cluster_codes(clusters)
+    code, cards = code_clusters(clusters)
     many_groups, columns = int(group.max()) + 1, array.shape[1]
-    if many_groups > 1 and len(np.unique(code * many_groups + group)) == cards:  # none is shared
+    place = code * np.intp(many_groups) + group
+    if many_groups > 1 and np.count_nonzero(np.bincount(place)) == cards:  # none is shared
         own = [np.flatnonzero(group == g) for g in range(many_groups)]
-        alone = [estimate_group_means(array[i], code[i].tolist(), [0] * len(i), boot, turned, scale, even) for i in own]
+        alone = [estimate_group_means(array[i], code[i], [0] * len(i), boot, turned, scale, even) for i in own]
         draws = np.concatenate([means.draws for means in alone], axis=1)
         return GroupMeans([means.each[0] for means in alone], [means.average[0] for means in alone], draws)
     sign, offset = np.ones(columns), np.zeros(columns)
     for column, full in (turned or {}).items():
         sign[column], offset[column] = -1, full
-    place = code * many_groups + group
-    sums, counts = np.zeros((cards * many_groups, columns)), np.zeros((cards * many_groups, columns))
-    np.add.at(sums, place, np.nan_to_num(offset + sign * array))
-    np.add.at(counts, place, ~np.isnan(array))
-    rows = np.bincount(place[~np.isnan(array).all(axis=1)], minlength=len(sums)).reshape(cards, many_groups)
-    n = counts.reshape(cards, many_groups, columns).sum(0)
+    cells = cards * many_groups
+    table = np.zeros((cards, 2, many_groups, columns))
+    for j in range(columns):  # one at a time: what is in between takes memory for each dialogue
+        sums = np.bincount(place, np.nan_to_num(offset[j] + sign[j] * array[:, j]), cells)
+        counts = np.bincount(place, ~np.isnan(array[:, j]), cells)
+        table[:, 0, :, j], table[:, 1, :, j] = sums.reshape(cards, -1), counts.reshape(cards, -1)
+    rows = np.bincount(place[~np.isnan(array).all(axis=1)], minlength=cells).reshape(cards, many_groups)
+    del place
+    n = table[:, 1].sum(0)
     if even:
-        sums, counts = sums / np.maximum(counts, 1), np.minimum(counts, 1)
+        for j in range(columns):
+            table[:, 0, :, j] /= np.maximum(table[:, 1, :, j], 1)
+        np.minimum(table[:, 1], 1, out=table[:, 1])
 
     def statistic(t: Totals) -> dict[str, Array]:
         mean = ratio(t["sum"], t["n"])
         return {"mean": mean, "average": mean.mean(-1)}
 
-    shape = (many_groups, columns)
-    flat = (cards, many_groups * columns)
-    tables = ClusterTables.build({"sum": (sums.reshape(flat), shape), "n": (counts.reshape(flat), shape)})
-    by_cluster = counts.reshape(cards, *shape)
+    by_cluster = table[:, 1]
+    tables = ClusterTables.sums(table.reshape(cards, -1), (many_groups, columns))
     size = _size_of_unseen(by_cluster)
     ends = np.sort(offset + sign * np.array(scale)[:, None], axis=0)
     extremes = [np.concatenate([(size * end).ravel(), size.ravel()]) for end in ends]
@@ -339,17 +373,18 @@ def estimate_group_means(
     return GroupMeans(each, average, np.concatenate([middle["mean"], middle["average"][..., None]], axis=-1))
 
 
-def _off_mode(values: Array) -> Array:
-    """Of each column, how many of its values are not the most frequent one; NaN is none."""
-    off = np.zeros(values.shape[1])
-    for j, column in enumerate(values.T):
-        _, counts = np.unique(column[np.isfinite(column)], return_counts=True)
-        off[j] = counts.sum() - counts.max(initial=0)
-    return off
+def _off_mode(values: Array) -> int:
+    """How many values are not the most frequent one; NaN is none."""
+    _, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    return int(counts.sum() - counts.max(initial=0))
 
 
 def estimate_gaps(
-    gaps: npt.ArrayLike, clusters: Sequence[object], boot: Bootstrap, limit: float = float(FULL), why: str = "no score"
+    gaps: npt.ArrayLike,
+    clusters: Sequence[object] | npt.NDArray[Any],
+    boot: Bootstrap,
+    limit: float = float(FULL),
+    why: str = "no score",
 ) -> list[Estimate]:
     """Means of differences, of each column.
 
@@ -367,19 +402,22 @@ def estimate_gaps(
     if np.shape(gaps)[1:] == (0,):
         return []
     array = _checked_table(gaps, clusters)
-    code, cards = _cluster_codes(clusters)
+    code, cards = code_clusters(clusters)
     columns = array.shape[1]
-    sums, counts = np.zeros((cards, columns)), np.zeros((cards, columns))
-    np.add.at(sums, code, np.nan_to_num(array))
-    np.add.at(counts, code, ~np.isnan(array))
-    each = np.round(ratio(sums, counts), 9)
-    largest = np.abs(np.nan_to_num(each)).max(0)
-    end = largest + (limit - largest) / (1 + _off_mode(each))
-    tables = ClusterTables.build({"sum": (sums, (columns,)), "n": (counts, (columns,))})
-    size = _size_of_unseen(counts)
+    table, end = np.zeros((cards, 2, columns)), np.zeros(columns)
+    for j in range(columns):
+        sums = np.bincount(code, np.nan_to_num(array[:, j]), cards)
+        counts = np.bincount(code, ~np.isnan(array[:, j]), cards)
+        each = np.round(ratio(sums, counts), 9)
+        largest = np.abs(np.nan_to_num(each)).max()
+        end[j] = largest + (limit - largest) / (1 + _off_mode(each))
+        table[:, 0, j], table[:, 1, j] = sums, counts
+    by_cluster = table[:, 1]
+    tables = ClusterTables.sums(table.reshape(cards, -1), (columns,))
+    size = _size_of_unseen(by_cluster)
     extremes = [np.concatenate([size * side * end, size]) for side in (-1, 1)]
     one, lows, highs = tables.draw_bounded(lambda t: {"mean": ratio(t["sum"], t["n"])}, boot, extremes)
-    n, own = counts.sum(0), (counts > 0).sum(0)
+    n, own = by_cluster.sum(0), (by_cluster > 0).sum(0)
     return [
         boot.between(float(one["mean"][j]), lows["mean"][:, j], highs["mean"][:, j], int(n[j]), int(own[j]), why)
         for j in range(columns)
@@ -445,7 +483,7 @@ def bootstrap_mean(
     table = _checked_table(array[:, None], labels)
     if scale is not None:
         return estimate_group_means(table, labels, [0] * len(array), boot, scale=scale).each[0][0]
-    code, cards = _cluster_codes(labels)
+    code, cards = code_clusters(labels)
     sums, counts = np.bincount(code, array, cards)[:, None], np.bincount(code, minlength=cards)[:, None]
     tables = ClusterTables.build({"sum": (sums, ()), "n": (counts.astype(float), ())})
     one, many = tables.draw(lambda t: {"mean": ratio(t["sum"], t["n"])}, boot)

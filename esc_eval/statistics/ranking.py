@@ -7,7 +7,7 @@ where no difference has the wrong sign, every rank lies in its interval (as in M
 Review of Economic Studies 91(1), with Holm's steps).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -21,6 +21,8 @@ from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.scale import FULL, to_points
 
 AVERAGE = "average"
+Given = tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], npt.NDArray[np.integer], Array]
+"""Single ratings: dialogue, dimension and rater (numbers) of each, and its level or points."""
 FLIPS = 9999
 """Sign flips of a permutation test; more where so many pairs need smaller p-values."""
 SHARED_RATERS = 0.5
@@ -50,12 +52,13 @@ class Board:
         models, dimensions, raters: Names; models and raters sorted, dimensions those that somebody was to rate.
         scores: Shape (dialogues, dimensions): points, averaged over raters; NaN where there is none.
         model: Shape (dialogues,), index into ``models``; the dialogues of a model stand together.
-        cluster: Of each dialogue: its card, or itself.
-        given: Dialogue, dimension and rater (indices) and points of each single score.
+        cards: Names of the clusters, in order of first appearance: cards, or the dialogues themselves.
+        card: Shape (dialogues,), index into ``cards``.
         turned: Dimensions of which a low score is good: they enter the average turned round.
         absent: Dimensions of the rubric that nobody was to rate: without them there is no average.
         even: Whether each cluster counts once for a model, however often the model played it; else each dialogue.
         dialogue: Id of each dialogue.
+        tell_given: What makes ``given``.
         exempt: Shape (dialogues, dimensions): whether it was said that the dimension does not apply, and no score was
             given; nothing is missing there. None = nowhere.
     """
@@ -65,12 +68,13 @@ class Board:
     raters: tuple[str, ...]
     scores: Array
     model: Codes
-    cluster: tuple[str, ...]
-    given: tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], npt.NDArray[np.integer], Array]
+    cards: Sequence[str]
+    card: Codes
+    tell_given: Callable[[], Given]
     turned: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     even: bool = False
-    dialogue: tuple[str, ...] = ()
+    dialogue: Sequence[str] = ()
     exempt: npt.NDArray[np.bool_] | None = None
 
     @classmethod
@@ -98,17 +102,27 @@ class Board:
         index = {dialogue: i for i, (_, _, dialogue) in enumerate(dialogues)}
         there, raters = _places(sorted({r[3] for r in ratings})), _places(sorted({r[4] for r in ratings}))
         models = _places(sorted({model for model, _, _ in dialogues}))
+        cards = _places(list(dict.fromkeys(cluster for _, cluster, _ in dialogues)))
+        whole = (
+            np.array([index[rating[0]] for rating in ratings], dtype=np.int32),
+            np.array([there[rating[3]] for rating in ratings], dtype=np.int32),
+            np.array([raters[rating[4]] for rating in ratings], dtype=np.int32),
+            np.array([rating[5] for rating in ratings], dtype=float),
+        )
+
+        def of(dimension: str) -> tuple[npt.NDArray[np.integer], Array]:
+            row, column, _, level = whole
+            here = column == there[dimension]
+            return row[here], level[here]
+
         return cls.tabulate(
-            (
-                np.array([index[rating[0]] for rating in ratings], dtype=np.int32),
-                np.array([there[rating[3]] for rating in ratings], dtype=np.int32),
-                np.array([raters[rating[4]] for rating in ratings], dtype=np.int32),
-                np.array([rating[5] for rating in ratings], dtype=float),
-            ),
+            of,
+            lambda: whole,
             (tuple(there), tuple(raters)),
             tuple(models),
-            np.array([models[model] for model, _, _ in dialogues], dtype=np.intp),
-            tuple(cluster for _, cluster, _ in dialogues),
+            np.array([models[model] for model, _, _ in dialogues], dtype=np.int32),
+            tuple(cards),
+            np.array([cards[cluster] for _, cluster, _ in dialogues], dtype=np.int32),
             tuple(dialogue for _, _, dialogue in dialogues),
             dimensions,
             scale,
@@ -120,12 +134,14 @@ class Board:
     @classmethod
     def tabulate(
         cls,
-        ratings: tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], npt.NDArray[np.integer], Array],
+        of: Callable[[str], tuple[npt.NDArray[np.integer], Array]],
+        whole: Callable[[], Given],
         names: tuple[Sequence[str], Sequence[str]],
         models: tuple[str, ...],
         model: Codes,
-        cluster: tuple[str, ...],
-        dialogue: tuple[str, ...],
+        cards: Sequence[str],
+        card: Codes,
+        dialogue: Sequence[str],
         dimensions: Sequence[str],
         scale: tuple[int, int],
         turned: Sequence[str] = (),
@@ -135,44 +151,52 @@ class Board:
         """From ratings as columns.
 
         Args:
-            ratings: Of each its dialogue, dimension and rater (indices), and its level as of ``build``.
+            of: What makes the ratings of a dimension, which are not held: each one's dialogue (index), and its level
+                as of ``build``.
+            whole: What makes all in their order: dialogue, dimension and rater (indices) and level of each.
             names: Of dimensions, and of raters in their order.
             models: Names, sorted.
-            model, cluster, dialogue: Of each dialogue; sorted by all three.
+            cards: Names of clusters, in order of first appearance.
+            model, card, dialogue: Of each dialogue; sorted by all three.
             dimensions, scale, turned, left_out, even: As of ``build``.
         """
-        row, column, rater, level = ratings
         there, raters = names
         present = tuple(d for d in dimensions if d in there and d not in left_out)
-        at = np.array(
-            [present.index(d) if d in present else -1 for d in there], dtype=np.int8 if len(present) < 128 else np.intp
-        )
-        column = at[column] if len(there) else column
-        shape = (len(dialogue), len(present))
-        kept = np.isfinite(level) & (column >= 0)
-        beside = np.isinf(level) & (column >= 0)
-        exempt = np.zeros(shape, dtype=bool)
-        exempt[row[beside], column[beside]] = True
-        if not kept.all():
-            row, column, rater, level = row[kept], column[kept], rater[kept], level[kept]
-        points = to_points(level, *scale)
-        place = row * np.intp(len(present)) + column
-        cells = len(dialogue) * len(present)
-        count = np.bincount(place, minlength=cells).reshape(shape)
-        scores = np.bincount(place, points, cells).reshape(shape)
+        scores, exempt = np.full((len(dialogue), len(present)), np.nan), None
+        for j, name in enumerate(present):
+            row, level = of(name)
+            kept, beside = np.isfinite(level), np.isinf(level)
+            if beside.any():
+                exempt = np.zeros(scores.shape, dtype=bool) if exempt is None else exempt
+                exempt[row[beside], j] = True
+            if not kept.all():
+                row, level = row[kept], level[kept]
+            count = np.bincount(row, minlength=len(dialogue))
+            total = np.bincount(row, to_points(level, *scale), len(dialogue))
+            np.divide(total, count, out=scores[:, j], where=count > 0)
+            if exempt is not None:
+                exempt[count > 0, j] = False
+
+        def given() -> Given:
+            row, column, rater, level = whole()
+            column = np.array([present.index(d) if d in present else -1 for d in there], dtype=np.int8)[column]
+            kept = np.isfinite(level) & (column >= 0)
+            return row[kept], column[kept], rater[kept], to_points(level[kept], *scale)
+
         return cls(
             models,
             present,
             tuple(raters),
-            np.divide(scores, count, out=np.full(shape, np.nan), where=count > 0),
+            scores,
             model,
-            cluster,
-            (row, column, rater, points),
+            cards,
+            card,
+            given,
             tuple(d for d in turned if d in present),
             tuple(d for d in dimensions if d not in present),
             even,
             dialogue,
-            exempt & (count == 0) if exempt.any() else None,
+            exempt,
         )
 
     @property
@@ -181,21 +205,15 @@ class Board:
         return (*self.dimensions, AVERAGE) if len(self.dimensions) + len(self.absent) > 1 else self.dimensions
 
     @property
-    def cards(self) -> tuple[str, ...]:
-        """Names of the clusters, in order of first appearance."""
-        return tuple(dict.fromkeys(self.cluster))
-
-    @property
-    def card(self) -> Codes:
-        """Of each dialogue, the index of its cluster in ``cards``."""
-        index = _places(self.cards)
-        return np.array([index[c] for c in self.cluster], dtype=np.intp)
+    def given(self) -> Given:
+        """Dialogue, dimension and rater (indices) and points of each single score, in order; not held."""
+        return self.tell_given()
 
     def weights(self, dialogues: Codes) -> Array:
         """What each of some dialogues counts for its model: with cards that count once, its part of its card's."""
         if not self.even:
             return np.ones(len(dialogues))
-        cell = self.card[dialogues] * len(self.models) + self.model[dialogues]
+        cell = self.card[dialogues] * np.intp(len(self.models)) + self.model[dialogues]
         return np.asarray(1 / np.bincount(cell)[cell])
 
     @property
@@ -219,39 +237,55 @@ class Board:
 
     def adjust(self, models: npt.NDArray[np.bool_], by_rater: bool = False) -> dict[str, Adjusted]:
         """Means on equal cards of some models in each column, and of equal raters where asked for."""
+        found = dict(self._adjust(models, by_rater))
+        if AVERAGE in self.columns and found and not self.absent:
+            found[AVERAGE] = average_adjusted(self._turn(found.items()))
+        return found
+
+    def adjust_column(self, column: str, models: npt.NDArray[np.bool_], by_rater: bool) -> Adjusted | None:
+        """Those in one column; None where they are not known."""
+        if column != AVERAGE:
+            return dict(self._adjust(models, by_rater, [column])).get(column)
+        return None if self.absent else average_adjusted(self._turn(self._adjust(models, by_rater)))
+
+    def _turn(self, parts: Iterable[tuple[str, Adjusted]]) -> Iterator[Adjusted]:
+        """High where it is good."""
+        return (part.turned(float(FULL)) if name in self.turned else part for name, part in parts)
+
+    def _adjust(
+        self, models: npt.NDArray[np.bool_], by_rater: bool, columns: Collection[str] | None = None
+    ) -> Iterator[tuple[str, Adjusted]]:
+        """Of each dimension, or of some, as they come."""
         card, shape = self.card, (len(self.models), len(self.cards))
-        paired = len(np.unique(card * len(self.models) + self.model)) > len(self.cards)
-        row, column, rater, points = self.given
-        own = models[self.model]
-        found: dict[str, Adjusted] = {}
-        scored = np.zeros(0, dtype=np.intp)
+        cell = card * np.intp(len(self.models)) + self.model
+        paired = bool(np.count_nonzero(np.bincount(cell)) > len(self.cards))
+        own, given = models[self.model], self.given if by_rater else None
         for i, name in enumerate(self.dimensions):
-            if by_rater:
+            if columns is not None and name not in columns:
+                continue
+            if given:
+                row, column, rater, points = given
                 here = (column == i) & own[row]
                 at = row[here]
                 there, first = np.unique(at, return_inverse=True)
                 weight = self.weights(there)[first] / np.bincount(at, minlength=len(own))[at]  # every dialogue once
-                found[name] = adjust_means(points[here], self.model[at], card[at], shape, weight, rater[here], paired)
+                yield name, adjust_means(points[here], self.model[at], card[at], shape, weight, rater[here], paired)
             else:
                 at = np.flatnonzero(np.isfinite(self.scores[:, i]) & own)
-                found[name] = adjust_means(
-                    self.scores[at, i], self.model[at], card[at], shape, self.weights(at), None, paired
+                yield (
+                    name,
+                    adjust_means(self.scores[at, i], self.model[at], card[at], shape, self.weights(at), None, paired),
                 )
-                if i and np.array_equal(at, scored):  # the same design has one leverage, which is large
-                    found[name] = replace(found[name], leverage=found[self.dimensions[i - 1]].leverage)
-                scored = at
-        if AVERAGE in self.columns and found and not self.absent:
-            found[AVERAGE] = average_adjusted(
-                [part.turned(float(FULL)) if name in self.turned else part for name, part in found.items()]
-            )
-        return found
 
     def shared_cards(self, column: str) -> Codes:
         """Shape (models, models): cards on which both have a score; for the average, in the dimension with fewest."""
-        there = np.zeros((len(self.cards), len(self.models), len(self.dimensions)))
-        np.maximum.at(there, (self.card, self.model), np.isfinite(self.scores) * 1.0)
-        chosen = there if column == AVERAGE else there[:, :, [self.dimensions.index(column)]]
-        return np.asarray(np.einsum("cid,cjd->dij", chosen, chosen).min(0), dtype=np.intp)
+        cell = self.card * np.intp(len(self.models)) + self.model
+        found = []
+        for i in range(len(self.dimensions)) if column == AVERAGE else [self.dimensions.index(column)]:
+            there = np.zeros((len(self.cards), len(self.models)))
+            there.reshape(-1)[cell[np.isfinite(self.scores[:, i])]] = 1
+            found.append(there.T @ there)
+        return np.asarray(np.min(found, axis=0), dtype=np.intp)
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:
@@ -316,7 +350,7 @@ def estimate_means(board: Board, boot: Bootstrap) -> dict[str, dict[str, Estimat
         Model -> column, the average always among them -> mean.
     """
     turned = {i: float(FULL) for i, d in enumerate(board.dimensions) if d in board.turned}
-    found = estimate_group_means(board.scores, board.cluster, board.model.tolist(), boot, turned, even=board.even)
+    found = estimate_group_means(board.scores, board.card, board.model, boot, turned, even=board.even)
     out = {}
     for i, model in enumerate(board.models):
         average = found.average[i]
@@ -351,14 +385,18 @@ def rank_models(
     means = means or estimate_means(board, boot)
     able = np.array([m not in unranked and any(e.value is not None for e in means[m].values()) for m in board.models])
     column = _choose_column(board, means, able)
-    adjusted = board.adjust(able, by_rater)
+    if every_column:
+        adjusted = board.adjust(able, by_rater)
+    else:
+        one = board.adjust_column(column, able, by_rater)
+        adjusted = {} if one is None else {column: one}
     own = np.array([np.nan if (v := means[m][column].value) is None else v for m in board.models])
     level = np.where(np.isfinite(own) & able, adjusted[column].value, np.nan) if column in adjusted else own * np.nan
     sign = -1.0 if column in board.turned else 1.0
     good = np.where(np.isfinite(level), np.round(sign * level, DECIMALS), -np.inf)  # equal but for rounding is equal
     order = sorted(range(len(good)), key=lambda i: (-good[i], not able[i], i))
     pairs = np.array(list(combinations([i for i in order if able[i]], 2)), dtype=np.intp).reshape(-1, 2)
-    confounded, other = _other_raters(board, adjusted, pairs, by_rater)
+    confounded, other = _other_raters(board, able, pairs, by_rater)
     differences = {
         name: _compare(board, name, adjusted.get(name), pairs, confounded, boot, flips)
         for name in (board.columns if every_column else (column,))
@@ -405,7 +443,7 @@ def _choose_column(board: Board, means: dict[str, dict[str, Estimate]], able: np
 
 
 def _other_raters(
-    board: Board, adjusted: dict[str, Adjusted], pairs: Codes, by_rater: bool
+    board: Board, able: npt.NDArray[np.bool_], pairs: Codes, by_rater: bool
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Pairs of models that cannot be told from their raters, and further pairs of which most raters differ."""
     if len(board.raters) < 2:
@@ -416,7 +454,7 @@ def _other_raters(
         alone = [pair for pair, share in shared.items() if share < EQUAL]
         return alone, [pair for pair, share in shared.items() if EQUAL <= share < SHARED_RATERS]
     models = np.ones(len(board.models), dtype=bool)
-    plain = board.adjust(models)
+    plain, adjusted = board.adjust(models), board.adjust(able, by_rater)
     alone = [
         (i, j)
         for i, j in pairs.tolist()
@@ -439,18 +477,22 @@ def _compare(
 
     first, second = pairs.T
     shared = board.shared_cards(column)[first, second]
-    gap, values, null = np.full(len(pairs), np.nan), *np.full((2, len(board.cards), len(pairs)), np.nan)
-    tested, wider = np.zeros(len(pairs), dtype=bool), np.ones(len(pairs))
-    if adjusted is not None and len(pairs):
-        gap, values, null, share = adjusted.pair(first, second)
-        wider = widening(share, np.isfinite(values).sum(0), boot.confidence)
-        alone = np.array([pair in confounded for pair in map(tuple, pairs.tolist())])
-        tested = adjusted.linked[first, second] & (shared > 0) & ~alone & np.isfinite(gap)
-    null = np.where(tested, np.round(null, 12), 0.0)  # what is zero but for rounding has no sign
+    gap, tested, wider = np.full(len(pairs), np.nan), np.zeros(len(pairs), dtype=bool), np.ones(len(pairs))
+    null, gaps = np.zeros((len(pairs), len(board.cards))).T, np.full((len(pairs), len(board.cards)), np.nan).T
+    if adjusted is not None:
+        alone = np.array([pair in confounded for pair in map(tuple, pairs.tolist())], dtype=bool)
+        tested = adjusted.linked[first, second] & (shared > 0) & ~alone
+        for j in range(len(pairs)):  # one at a time: what is in between takes memory for each card
+            [gap[j]], values, zero, share = adjusted.pair(first[[j]], second[[j]])
+            [wider[j]] = widening(share, np.isfinite(values).sum(0), boot.confidence)
+            if tested[j] and np.isfinite(gap[j]):
+                null[:, j] = np.round(zero[:, 0], 12)  # what is zero but for rounding has no sign
+                gaps[:, j] = np.round(values[:, 0], DECIMALS)
+        tested &= np.isfinite(gap)
     rng = np.random.default_rng([boot.seed, board.columns.index(column)])
     p_values = flip_signs(null, max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
     adjusted_p = adjust_holm(np.where(tested, p_values, np.nan))
-    gaps = np.where(tested, np.round(values, DECIMALS), np.nan)
+    del null
     found = [
         replace(one, value=one.value and round(one.value, DECIMALS)).widened(float(factor), -FULL, FULL)
         for one, factor in zip(estimate_gaps(gaps, range(len(gaps)), boot, float(FULL)), wider, strict=True)
@@ -551,12 +593,14 @@ def _bounds(board: Board, column: str) -> tuple[npt.NDArray[np.intp], Array, Arr
     played[board.card, board.model] = True
     absent = (~played).sum(0) if (played.sum(1) > 1).any() else np.zeros(models, dtype=np.intp)
     there, scored, total, none = np.zeros((4, models, len(board.dimensions)))
-    np.add.at(there, board.model, np.isfinite(board.scores))
-    np.add.at(scored, board.model, np.isfinite(board.scores) * weight[:, None])
-    np.add.at(total, board.model, np.nan_to_num(board.scores) * weight[:, None])
-    if board.exempt is not None:
-        np.add.at(there, board.model, board.exempt)
-        np.add.at(none, board.model, board.exempt * weight[:, None])
+    for j, column_scores in enumerate(board.scores.T):
+        here = np.isfinite(column_scores)
+        there[:, j] = np.bincount(board.model, here, models)
+        scored[:, j] = np.bincount(board.model, here * weight, models)
+        total[:, j] = np.bincount(board.model, np.nan_to_num(column_scores) * weight, models)
+        if board.exempt is not None:
+            there[:, j] += np.bincount(board.model, board.exempt[:, j], models)
+            none[:, j] = np.bincount(board.model, board.exempt[:, j] * weight, models)
     missing = ((plays + absent)[:, None] - there).sum(1).astype(np.intp)
     due = (rows + absent)[:, None] - none
     wanting = due - scored

@@ -62,7 +62,7 @@ class BySeeker:
 
 def compare_seekers(
     values: npt.ArrayLike,
-    card: Sequence[object],
+    card: Sequence[object] | npt.NDArray[np.integer],
     supporter: Codes,
     seeker: Codes,
     boot: Bootstrap,

@@ -65,7 +65,7 @@ def measure_changes(table: npt.ArrayLike) -> Array:
 def estimate_trajectories(
     table: npt.ArrayLike,
     asked: Sequence[int],
-    clusters: Sequence[object],
+    clusters: Sequence[object] | npt.NDArray[np.integer],
     groups: Sequence[int],
     scale: tuple[float, float],
     boot: Bootstrap,

@@ -10,7 +10,7 @@ from typing import Any
 from esc_eval.environment import measure_memory
 from esc_eval.errors import EscEvalError
 from esc_eval.files.preferences import read_preferences
-from esc_eval.files.records import read_dialogues
+from esc_eval.files.records import Joined, Unheld, read_dialogues
 from esc_eval.files.run_folder import DIALOGUES, PREFERENCES, RATINGS, read_run_cards, read_run_ratings
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file
@@ -119,10 +119,12 @@ class Group:
     Attributes:
         sources: In the order in which they were named.
         reasons: Why they stand apart from the groups before, a sentence each.
+        overlap: Whether a dialogue or rating may stand in several of them.
     """
 
     sources: tuple[Source, ...]
     reasons: tuple[str, ...] = ()
+    overlap: bool = True
 
     @property
     def name(self) -> str:
@@ -146,6 +148,13 @@ class Group:
             found += [rating for _, rating in new]
             known.update(place for place, _ in new)
         return found
+
+    @property
+    def records(self) -> tuple[Sequence[Dialogue], Sequence[Rating]]:
+        """Dialogues and ratings, each once; where no source has those of another, none of a large file is held."""
+        if self.overlap or not any(isinstance(one.dialogues, Unheld) for one in self.sources):
+            return list(self.dialogues.values()), self.ratings
+        return Joined(one.dialogues for one in self.sources), Joined(one.ratings for one in self.sources)
 
     def preferences_on(self, one: Dialogue, other: Dialogue) -> list[Preference]:
         """What judges and people say of two dialogues, each verdict once."""
@@ -220,6 +229,7 @@ class _Joining:
         self.is_human = True
         self.reasons = tuple(reasons)
         self.noted = 0
+        self.overlap = False
         self.dialogues: dict[str, str] = {}
         self.ratings: dict[tuple[str | None, ...], str] = {}
         self.cards: dict[str, RoleCard] = {}
@@ -249,7 +259,7 @@ class _Joining:
     @property
     def group(self) -> Group:
         """As it is now."""
-        return Group(tuple(self.sources), self.reasons)
+        return Group(tuple(self.sources), self.reasons, self.overlap)
 
     def explain_apart(self, other: Source) -> str | None:
         """Why a source cannot join, in a sentence; None where it can."""
@@ -261,7 +271,9 @@ class _Joining:
             return say(f"its dialogues were made otherwise: {why}")
         self._note()
         for dialogue in other.dialogues:
-            if (known := self.dialogues.get(dialogue.id)) and known != dialogue.content:
+            known = self.dialogues.get(dialogue.id)
+            self.overlap |= known is not None
+            if known and known != dialogue.content:
                 return say(f"dialogue {dialogue.id!r} says other words there")
         for name, card in other.cards.items():
             if self.cards.get(name, card).text != card.text:
@@ -273,7 +285,9 @@ class _Joining:
             if differences := find_differences(self.steps[step]["identity"], other.run[step]["identity"]):
                 return say(f"{step.partition('/')[2]} rates otherwise: {differences[0]}")
         for rating in other.ratings:
-            if (known := self.ratings.get(_place(rating))) and known != digest(rating):
+            known = self.ratings.get(_place(rating))
+            self.overlap |= known is not None
+            if known and known != digest(rating):
                 what = f"{rating.dimension} of dialogue {rating.dialogue_id!r}"
                 return say(f"{rating.rater} rated {what} otherwise there")
         for one in other.preferences:

@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_tables import RUBRIC, make_dialogues, make_ratings
 from memory import measure_peak
 
@@ -12,7 +14,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files import records
 from esc_eval.files.records import Stored, open_dialogues, open_ratings
 from esc_eval.files.writing import write_jsonl
-from esc_eval.reporting.columns import DialogueColumns, RatingColumns
+from esc_eval.reporting.columns import DialogueColumns, Ids, RatingColumns
 from esc_eval.reporting.summary import _build_board, keep_last_word, summarise_ratings
 from esc_eval.schema import Dialogue, Rating, SeekerState, Turn, digest, digest_each
 from esc_eval.statistics.ranking import Board
@@ -90,8 +92,61 @@ def test_a_board_of_columns_is_the_board_of_rows(case, expected):
     ]
     turned = [d.key for d in RUBRIC.dimensions if d.lower_is_better]
     board = Board.build(rows, RUBRIC.keys, (0, 4), turned, RUBRIC.keys[5:], even=by_card)
-    for name, value in vars(board).items():
-        np.testing.assert_equal(getattr(found, name), value, err_msg=name)
+    for name in (*vars(board).keys() - {"tell_given"}, "given"):
+        np.testing.assert_equal(getattr(found, name), getattr(board, name), err_msg=name)
+
+
+@given(st.lists(st.text(st.characters(codec=None), max_size=20) | st.sampled_from(["a" * 8, "a" * 16, "a" * 8 + "\0"])))
+def test_ids_that_are_held_as_bytes_are_the_ids_in_the_order_of_texts(names):
+    ids = Ids.of(names)
+    assert (list(ids), len(ids), ids[-1:]) == (names, len(names), names[-1:])
+    assert [names[i] for i in ids.order()] == sorted(names)
+    some = ids.take(np.arange(len(names)) % 2 == 1)
+    assert list(some) == names[1::2]
+    assert [some[i] for i in some.order()] == sorted(names[1::2])
+
+
+def test_a_dialogue_is_found_by_its_id_in_any_order_and_among_some_too():
+    dialogues, _ = make("plain")
+    talks = DialogueColumns.of(dialogues)
+    find = talks.finder()
+    for names in (sorted(talks.ids), list(talks.ids), list(reversed(talks.ids))):
+        assert [find(name) for name in names] == [list(talks.ids).index(name) for name in names]
+    assert (find(""), find("nobody"), find("~")) == (-1, -1, -1)
+    own = talks.where(lambda about: about.supporter, dialogues[0].supporter)
+    some = talks.take(own)
+    assert [some.ids[i] for i in some.by_id] == sorted(d.id for d in dialogues if d.supporter == dialogues[0].supporter)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["plain", "two judges, three stages by people"])
+def test_runs_that_are_joined_or_compared_and_not_held_are_as_those_that_are(tmp_path, monkeypatch, case):
+    dialogues, ratings = make(case)
+    folders = []
+    for number in range(2):
+        own = [d for d in dialogues if int(d.card_id[4:]) % 2 == number]
+        ids = {d.id for d in own}
+        (tmp_path / str(number)).mkdir()
+        folders.append(write_run(tmp_path / str(number), own, [r for r in ratings if r.dialogue_id in ids]))
+
+    def show(held):
+        monkeypatch.setattr(records, "HELD", held)
+        joined = Results.join(folders)
+        return joined.render("json"), write_page(tmp_path / f"held up to {held}", joined), joined.compare().to_json()
+
+    assert show(0) == show(1 << 20)
+    monkeypatch.setattr(records, "HELD", 0)
+    whole = Results.load(write_run(tmp_path, dialogues, ratings))
+    assert whole.compare().to_json() == Results(dialogues, ratings).compare().to_json()
+
+
+def test_comparing_and_joining_large_files_holds_no_record(tmp_path, stored):
+    dialogues, ratings = make("plain")
+    results = Results.load(write_run(tmp_path, dialogues, ratings))
+    results.compare(draws=200)
+    joined = Results.join([results])
+    joined.compare(draws=200)
+    assert not {"dialogues", "ratings"} & (vars(results).keys() | vars(joined).keys())
 
 
 def test_what_is_counted_is_what_the_records_say():

@@ -68,6 +68,13 @@ def test_a_file_that_is_not_held_is_rated_as_one_that_is(tmp_path, monkeypatch, 
     assert identity["dialogues"] == {"n": 8, "sha256": digest({d.id: d.content for d in dialogues})}
 
 
+def test_the_results_of_a_large_file_that_was_rated_are_read_when_they_are_asked_for(tmp_path, stored, dialogues):
+    results = score(make_folder(tmp_path, dialogues), Counting())
+    assert not {"dialogues", "ratings", "_talks", "_given"} & vars(results).keys()
+    assert results.is_rated
+    assert [row.dialogues for row in results.summary.tables[0].rows]
+
+
 def test_what_was_stopped_goes_on_where_it_was(tmp_path, stored, dialogues):
     folder = make_folder(tmp_path, dialogues)
     whole = spoken(dialogues)

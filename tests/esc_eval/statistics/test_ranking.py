@@ -9,7 +9,8 @@ from statsmodels.formula.api import ols
 
 from benchmarks.coverage import coverage_of_adjusted
 from benchmarks.ranks import measure
-from esc_eval.statistics.adjusted import adjust_means
+from esc_eval.statistics import adjusted
+from esc_eval.statistics.adjusted import adjust_means, average_adjusted
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.ranking import AVERAGE, Board, rank_models
 
@@ -338,3 +339,30 @@ def test_intervals_of_ranks_hold_for_all_models_together():
     hard = measure("close, two unscored on the hard third", 40)
     assert hard["holm coverage"] >= 0.95 - 0.07
     assert hard["bootstrap coverage"] < 0.6
+
+
+@pytest.mark.parametrize("weights", ["each dialogue once", "each card once", "any"])
+def test_cards_that_hold_the_same_models_share_what_each_would_have_alone(monkeypatch, weights):
+    rng = np.random.default_rng(0)
+    parts = []
+    for _ in range(2):  # other dialogues have a score in each dimension
+        model, card = (np.sort(rng.integers(0, 4, 150)), rng.integers(0, 30, 150))
+        many = np.bincount(card * 4 + model, minlength=120)[card * 4 + model]
+        weight = {"each dialogue once": np.ones(150), "each card once": 1 / many, "any": rng.uniform(0.5, 1, 150)}[
+            weights
+        ]
+        parts.append((rng.uniform(0, 100, 150), model, card, (4, 30), weight))
+
+    def adjust():
+        each = [adjust_means(*part) for part in parts]
+        return [*each, average_adjusted(each)]
+
+    shared = adjust()
+    monkeypatch.setattr(adjusted, "_designs", lambda model, cluster, shape, *_: (np.arange(shape[1]),) * 2)
+    for one, other in zip(shared, adjust(), strict=True):
+        assert len(other.leverage) == 30
+        np.testing.assert_allclose(one.leverage[one.design], other.leverage, rtol=1e-12, atol=1e-15)
+        for found, alone in zip(
+            one.pair(np.array([0]), np.array([3])), other.pair(np.array([0]), np.array([3])), strict=True
+        ):
+            np.testing.assert_allclose(found, alone, rtol=1e-9)
