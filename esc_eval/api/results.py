@@ -49,7 +49,7 @@ from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
-    from esc_eval.view.collection import Source
+    from esc_eval.view.sources import Source
 
 Format = Literal["text", "json", "markdown", "latex"]
 Rows = Literal["ratings", "dialogues", "turns", "preferences", "strategies"]
@@ -185,18 +185,18 @@ class Results:
         Raises:
             EscEvalError: There is no run, one stands apart (the message names the difference), or as ``load``.
         """
-        from esc_eval.view.collection import check_named_once, join_all
+        from esc_eval.view.sources import check_named_once, join_all
 
         found = [run if isinstance(run, Results) else cls.load(run, rubric=rubric) for run in runs]
         if not found:
             raise EscEvalError("there is no run")
         check_named_once(one.folder for one in found if one.folder)
         group = join_all([one.as_source(f"run {number}") for number, one in enumerate(found, start=1)])
-        dialogues = list(group.dialogues.values())
+        dialogues = list(group.dialogues)
         compared = {digest(one.preference): one for each in found for one in each.preferences}
         return cls(
             dialogues,
-            group.ratings,
+            list(group.ratings),
             rubric=rubric,
             run=group.run,
             keep=found,
@@ -206,12 +206,12 @@ class Results:
 
     def as_source(self, name: str) -> "Source":
         """What can be joined with others, called by its folder, or by a name; of a large folder nothing is held."""
-        from esc_eval.view.collection import Source
+        from esc_eval.view.sources import Source
 
         return Source(
             str(self.folder) if self.folder else name,
-            self._dialogues,
-            self._ratings,
+            self._talks,
+            self._given,
             self.cards if self.folder else {},
             self.rubrics if self.is_rated else {},
             self._run,
