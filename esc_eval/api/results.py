@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html, format_csv
+from esc_eval.files.chosen import Chosen
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
 from esc_eval.files.records import Stored, check_unique, open_dialogues, read_ratings
 from esc_eval.files.run_folder import (
@@ -192,17 +193,18 @@ class Results:
             raise EscEvalError("there is no run")
         check_named_once(one.folder for one in found if one.folder)
         group = join_all([one.as_source(f"run {number}") for number, one in enumerate(found, start=1)])
-        dialogues = list(group.dialogues)
         compared = {digest(one.preference): one for each in found for one in each.preferences}
-        return cls(
-            dialogues,
-            list(group.ratings),
+        joined = cls(
+            group.dialogues,
+            group.ratings,
             rubric=rubric,
             run=group.run,
             keep=found,
             rubrics=group.rubrics,
             preferences=list(compared.values()),
         )
+        joined.__dict__ |= {"_talks": group.talks, "_given": group.given}
+        return joined
 
     def as_source(self, name: str) -> "Source":
         """What can be joined with others, called by its folder, or by a name; of a large folder nothing is held."""
@@ -715,7 +717,7 @@ class Results:
 
 
 def _keep(records: Sequence[R]) -> Sequence[R]:
-    return records if isinstance(records, Stored) else tuple(records)
+    return records if isinstance(records, Stored | Chosen) else tuple(records)
 
 
 def _check_choice(what: str, given: object, known: Collection[object]) -> None:

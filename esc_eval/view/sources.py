@@ -2,10 +2,9 @@
 were not. Those of a large folder are not held.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from esc_eval.files.records import check_unique, open_dialogues
 from esc_eval.files.run_folder import DIALOGUES, PREFERENCES, open_run_ratings, read_run_cards
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file
-from esc_eval.reporting.columns import DialogueColumns, RatingColumns, Said
+from esc_eval.reporting.columns import DialogueColumns, Places, RatingColumns, Said
 from esc_eval.reporting.making import HOW_OPENED
 from esc_eval.schema import Dialogue, Preference, Rating, RoleCard, digest
 from esc_eval.scoring.rating_checks import find_rubrics
@@ -138,43 +137,48 @@ class Group:
         return " + ".join(source.name for source in self.sources)
 
     @cached_property
+    def _places(self) -> list[Places]:
+        """Of each source, the places of its dialogues among those of the group, each once in order of appearance."""
+        known: dict[str, int] = {}
+        return [
+            np.array([known.setdefault(name, len(known)) for name in source.talks.ids], dtype=np.int32)
+            for source in self.sources
+        ]
+
+    @cached_property
     def talks(self) -> DialogueColumns:
         """What is counted of its dialogues, each once; of one that several sources have, what the last says."""
-        places: dict[str, int] = {}
-        part, place = array("i"), array("i")
-        for number, source in enumerate(self.sources):
-            for at, name in enumerate(source.talks.ids):
-                if (known := places.setdefault(name, len(places))) < len(part):
-                    part[known], place[known] = number, at
-                else:
-                    part.append(number)
-                    place.append(at)
-        first = self.sources[0].talks
-        if len(self.sources) == 1 and len(places) == len(first):
-            return first
-        return DialogueColumns.of(
-            Chosen([source.dialogues for source in self.sources], np.asarray(part), np.asarray(place))
-        )
+        part, place = np.zeros((2, 1 + max(int(own.max(initial=-1)) for own in self._places)), dtype=np.int32)
+        if len(self.sources) == 1 and len(part) == len(self._places[0]):
+            return self.sources[0].talks
+        for number, own in enumerate(self._places):
+            part[own], place[own] = number, np.arange(len(own))  # what is written last stays
+        return DialogueColumns.of(Chosen([source.dialogues for source in self.sources], part, place))
 
     @cached_property
     def given(self) -> RatingColumns:
         """What is counted of its ratings, each once; of one that several sources have, what the first says."""
         if self.talks is self.sources[0].talks:
             return self.sources[0].given
-        parts = [RatingColumns.of(source.ratings, self.talks) for source in self.sources]
+        parts = []
+        for source, own in zip(self.sources, self._places, strict=True):
+            rated = source.given.dialogue
+            known = bool((rated >= 0).all())  # else they are looked up among the dialogues of all
+            parts.append(
+                replace(source.given, dialogue=own[rated]) if known else RatingColumns.of(source.ratings, self.talks)
+            )
         codes: dict[tuple[str | None, ...], int] = {}
-        known = np.zeros(0, dtype=np.int64)
+        there = np.zeros(0, dtype=np.int64)
         new = []
         for part in parts:
             what = part.each(lambda said: codes.setdefault(_what(said), len(codes)), np.int64)
             place = (part.dialogue.astype(np.int64) << 32) + what
-            new.append((part.dialogue < 0) | ~np.isin(place, known))
-            known = np.union1d(known, place)
+            new.append((part.dialogue < 0) | ~np.isin(place, there))
+            there = np.union1d(there, place)
         number = np.repeat(np.arange(len(parts)), [int(one.sum()) for one in new])
-        source = Chosen(
-            [source.ratings for source in self.sources], number, np.concatenate([np.flatnonzero(one) for one in new])
-        )
-        return RatingColumns.join([part.take(one) for part, one in zip(parts, new, strict=True)], source)
+        place = np.concatenate([np.flatnonzero(one) for one in new])
+        chosen = Chosen([source.ratings for source in self.sources], number, place)
+        return RatingColumns.join([part.take(one) for part, one in zip(parts, new, strict=True)], chosen)
 
     @property
     def dialogues(self) -> Sequence[Dialogue]:
