@@ -75,6 +75,23 @@ def test_a_report_of_a_large_file_holds_no_record(tmp_path, stored):
     assert not {"dialogues", "ratings"} & vars(results).keys()
 
 
+def test_a_report_of_several_large_folders_holds_no_record_and_is_that_of_those_that_are_held(tmp_path, monkeypatch):
+    dialogues, ratings = make("plain", seed=4)
+    for name, models in (("a", ("warm", "other")), ("b", ("cold",))):
+        (tmp_path / name).mkdir()
+        own = [one for one in dialogues if one.supporter in models]
+        rated = [one for one in ratings if one.dialogue_id in {talk.id for talk in own}]
+        write_run(tmp_path / name, own, rated)
+    folders = [tmp_path / "a", tmp_path / "b"]
+    held = Results.join(folders).render("json")
+    monkeypatch.setattr(records, "HELD", 0)
+    joined = Results.join(folders)
+    assert joined.render("json") == held
+    assert not {"dialogues", "ratings"} & vars(joined).keys()
+    assert sorted(one.id for one in joined.dialogues) == sorted(one.id for one in dialogues)
+    assert len(joined.ratings) == len(ratings)
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("expected", [False, True])
 def test_a_board_of_columns_is_the_board_of_rows(case, expected):
