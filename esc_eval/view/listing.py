@@ -138,8 +138,12 @@ class Listing:
 
     @property
     def shown_talks(self) -> list[tuple[Entry, Dialogue]]:
-        """These with what was said."""
-        return [(entry, entry.dialogue) for entry in self.shown]
+        """These with what was said, each file opened once."""
+        talks: dict[Entry, Dialogue] = {}
+        for group in self.collection.groups:
+            own = [entry for entry in self.shown if entry.group is group]
+            talks |= zip(own, group.talks.pick([entry.place for entry in own]), strict=True)
+        return [(entry, talks[entry]) for entry in self.shown]
 
     def marks(self, entry: Entry, dimension: str) -> list[Mark | None]:
         """The levels that are shown of an entry, with N/A and None as ``Entry.marks`` has them."""
