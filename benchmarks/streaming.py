@@ -1,4 +1,5 @@
-"""What scoring, reporting and comparing a run folder of so many dialogues takes: time and peak memory of each command.
+"""What scoring, reporting, comparing and viewing a run folder of so many dialogues takes: time and peak memory of each
+command.
 
 python -m benchmarks.streaming --dialogues 1000000 --parts score resume report --json FILE
 
@@ -101,7 +102,37 @@ def compare(folder: Path) -> None:
     beside(folder)
 
 
-PARTS: dict[str, Callable[[Path], None]] = {"score": score, "resume": score, "report": report, "compare": compare}
+def view(folder: Path) -> Any:
+    """All that ``view`` does before it serves."""
+    from esc_eval.view.app import make_view
+    from esc_eval.view.collection import Collection
+
+    collection = Collection.open([folder])
+    assert collection.boards
+    return make_view(collection)
+
+
+def open_pages(folder: Path) -> None:
+    """The same, and each page once, with the processor time of each: the page on rounds reads all that was said."""
+    from starlette.testclient import TestClient
+
+    app = view(folder)
+    client, key = TestClient(app, base_url="http://127.0.0.1"), app.state.viewer.collection.entries[-1].key
+    lists = ("/dialogues", "/dialogues?find=sleep+tired", "/dialogues?sort=mean")
+    for page in ("/", *lists, f"/dialogues/{key}", f"/dialogues/{key}", "/side-by-side", "/rounds"):
+        begin = time.process_time()
+        assert client.get(page).status_code == 200, page
+        print(f"{page}: {time.process_time() - begin:.3f} s", file=sys.stderr, flush=True)
+
+
+PARTS: dict[str, Callable[[Path], Any]] = {
+    "score": score,
+    "resume": score,
+    "report": report,
+    "compare": compare,
+    "view": view,
+    "pages": open_pages,
+}
 """In this order; ``resume`` finds everything rated."""
 
 

@@ -70,13 +70,6 @@ def _read_number(file: Path, name: str = "") -> int | None:
     return int(words[0]) if words and words[0].isdigit() else None
 
 
-def measure_memory() -> int | None:
-    """Bytes of memory of this machine; None where nothing here tells."""
-    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
-
-
 def describe_environment() -> dict[str, Any]:
     """Versions, processor, accelerator and the time of the start (UTC)."""
     torch = sys.modules.get("torch")

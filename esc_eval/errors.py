@@ -31,6 +31,17 @@ class Incomplete(EscEvalError):
         self.results, self.exit_code = results, exit_code
 
 
+class FileChanged(EscEvalError):
+    """A file that is read part by part is not what it was when it was opened.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: was changed since it was read; open it again")
+
+
 class BadRecord(EscEvalError):
     """A record of an input file that cannot be used.
 

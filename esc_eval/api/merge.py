@@ -28,7 +28,7 @@ from esc_eval.simulation.run import (
 )
 from esc_eval.simulation.seekers import SEEKERS, common_seekers
 from esc_eval.simulation.unfinished import ASKED
-from esc_eval.view.collection import Source, check_named_once, join_all
+from esc_eval.view.sources import Source, check_named_once, join_all
 
 MERGED = "merged"
 """Part of run.json that holds the run.json of each run that was merged, and the ids of its dialogues."""

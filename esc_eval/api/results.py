@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html, format_csv
+from esc_eval.files.chosen import Chosen
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
-from esc_eval.files.records import Stored, Unheld, check_unique_anew, open_dialogues, read_ratings
+from esc_eval.files.records import Stored, check_unique_anew, open_dialogues, read_ratings
 from esc_eval.files.run_folder import (
     PREFERENCES,
     is_run_folder,
@@ -49,7 +50,7 @@ from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 
 if TYPE_CHECKING:
-    from esc_eval.view.collection import Source
+    from esc_eval.view.sources import Source
 
 Format = Literal["text", "json", "markdown", "latex"]
 Rows = Literal["ratings", "dialogues", "turns", "preferences", "strategies"]
@@ -197,7 +198,7 @@ class Results:
         Raises:
             EscEvalError: There is no run, one stands apart (the message names the difference), or as ``load``.
         """
-        from esc_eval.view.collection import check_named_once, join_all
+        from esc_eval.view.sources import check_named_once, join_all
 
         found = [run if isinstance(run, Results) else cls.load(run, rubric=rubric) for run in runs]
         if not found:
@@ -208,23 +209,26 @@ class Results:
         for run, one in zip(runs, found, strict=True):
             if one is not run:  # what was made of it alone is made of all together
                 one.__dict__.pop("_talks", None), one.__dict__.pop("_given", None)
-        return cls(
-            *group.records,
+        joined = cls(
+            group.dialogues,
+            group.ratings,
             rubric=rubric,
             run=group.run,
             keep=found,
             rubrics=group.rubrics,
             preferences=list(compared.values()),
         )
+        joined.__dict__ |= {"_talks": group.talks, "_given": group.given}
+        return joined
 
     def as_source(self, name: str) -> "Source":
         """What can be joined with others, called by its folder, or by a name; of a large folder nothing is held."""
-        from esc_eval.view.collection import Source
+        from esc_eval.view.sources import Source
 
         return Source(
             str(self.folder) if self.folder else name,
-            self._dialogues,
-            self._ratings,
+            self._talks,
+            self._given,
             self.cards if self.folder else {},
             self.rubrics if self.is_rated else {},
             self._run,
@@ -734,7 +738,7 @@ class Results:
 
 
 def _keep(records: Sequence[R]) -> Sequence[R]:
-    return records if isinstance(records, Unheld) else tuple(records)
+    return records if isinstance(records, Stored | Chosen) else tuple(records)
 
 
 def _check_choice(what: str, given: object, known: Collection[object]) -> None:

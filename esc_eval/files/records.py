@@ -5,23 +5,23 @@ with the file, the place and what would be right.
 """
 
 import json
+import os
 import sys
-from abc import ABC, abstractmethod
+from array import array
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files as package_files
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, BinaryIO, TypeVar, overload
 
 import numpy as np
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from esc_eval.errors import BadRecord, EscEvalError, explain_validation
+from esc_eval.errors import BadRecord, EscEvalError, FileChanged, explain_validation
 from esc_eval.files import official
 from esc_eval.files.card_rows import WITHHELD, cards_from_rows, read_card_table
 from esc_eval.files.cell_tables import ENDINGS, read_cell_table
@@ -30,7 +30,17 @@ from esc_eval.files.rating_layout import KEY, OF_DIALOGUES
 from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_table, spell_official
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
-from esc_eval.reading import check_file, is_file, is_folder, read_json, read_lines, suffix_of, try_json_lines
+from esc_eval.reading import (
+    check_file,
+    find_lines,
+    is_file,
+    is_folder,
+    is_wide,
+    read_json,
+    read_lines,
+    suffix_of,
+    try_json_lines,
+)
 from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 
 R = TypeVar("R", bound=Record)
@@ -127,63 +137,16 @@ class Survey:
         return cls(tuple(languages), problems, too_long)
 
 
-class Unheld(Sequence[R], ABC):
-    """Records that are read anew whenever somebody goes through them: none is held."""
-
-    @abstractmethod
-    def pick(self, places: Sequence[int]) -> list[R]:
-        """The records at some places, in the order of these, by one pass."""
-
-    @overload
-    def __getitem__(self, place: int) -> R: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[R]: ...
-
-    def __getitem__(self, place: int | slice) -> R | list[R]:
-        chosen = range(len(self))[place]
-        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
-
-
-class Joined(Unheld[R]):
-    """Those of several sequences one after the other, such as files.
-
-    Args:
-        parts: The sequences.
-    """
-
-    def __init__(self, parts: Iterable[Sequence[R]]) -> None:
-        self._parts = tuple(parts)
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    def __iter__(self) -> Iterator[R]:
-        return chain.from_iterable(self._parts)
-
-    def pick(self, places: Sequence[int]) -> list[R]:
-        """The records at some places, in the order of these."""
-        found: dict[int, R] = {}
-        begin = 0
-        for part in self._parts:
-            own = [at for at in places if begin <= at < begin + len(part)]
-            inside = [at - begin for at in own]
-            records = part.pick(inside) if isinstance(part, Unheld) else [part[at] for at in inside]
-            found |= dict(zip(own, records, strict=True))
-            begin += len(part)
-        return [found[at] for at in places]
-
-
-class Stored(Unheld[R]):
-    """The records of a JSON Lines file of ours.
+class Stored(Sequence[R]):
+    """The records of a JSON Lines file of ours, read anew whenever somebody goes through them: none is held.
 
     Args:
         path: Of the file.
         record: What each line is.
 
     Raises:
-        EscEvalError: When they are gone through for the first time: as ``iterate_jsonl``, or there is none. Later: the
-            file is not what it was then.
+        EscEvalError: When they are gone through for the first time: as ``iterate_jsonl``, or there is none.
+        FileChanged: Later: the file is not what it was then.
     """
 
     def __init__(self, path: Path, record: type[R]) -> None:
@@ -198,9 +161,10 @@ class Stored(Unheld[R]):
 
     def __iter__(self) -> Iterator[R]:
         if self._count:  # known to be in order
-            yield from map(self.record.model_validate_json, self._lines())
+            yield from map(self.record.model_validate, self.contents())
             return
-        stamp, count = self._look(), 0
+        check_file(self.path, largest=sys.maxsize)
+        stamp, count = _stamp(self.path.stat()), 0
         for one in iterate_jsonl(self.path, self.record):
             count += 1
             yield one
@@ -208,23 +172,52 @@ class Stored(Unheld[R]):
             raise EscEvalError(f"{self.path}: holds no {self.record.__name__.lower()}s")
         self._count, self._stamp = count, stamp
 
-    def _look(self) -> tuple[int, ...]:
-        check_file(self.path, largest=sys.maxsize)
-        found = self.path.stat()
-        return found.st_ino, found.st_size, found.st_mtime_ns
+    def contents(self) -> Iterator[Any]:
+        """The JSON of each record, once it is known that all are in order."""
+        return map(json.loads, self._lines())
 
     def _lines(self) -> Iterator[str]:
-        if self._look() != self._stamp:
-            raise EscEvalError(f"{self.path}: was changed since it was read; open it again")
+        self._open().close()
         return (line for line in read_lines(self.path) if line.strip())
 
+    def _open(self) -> BinaryIO:
+        """The file, as it was when it was gone through."""
+        try:
+            file = self.path.open("rb")
+        except OSError as error:
+            raise FileChanged(self.path) from error
+        if _stamp(os.fstat(file.fileno())) != self._stamp:
+            file.close()
+            raise FileChanged(self.path)
+        return file
+
+    @overload
+    def __getitem__(self, place: int) -> R: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[R]: ...
+
+    def __getitem__(self, place: int | slice) -> R | list[R]:
+        chosen = range(len(self))[place]
+        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
+
     def pick(self, places: Sequence[int]) -> list[R]:
-        """The records at some places, in the order of these, by one pass over the file."""
-        found = dict.fromkeys(places)
-        for at, line in enumerate(islice(self._lines(), max(places, default=-1) + 1)):
-            if at in found:
-                found[at] = self.record.model_validate_json(line)
-        return [one for at in places if (one := found[at])]
+        """The records at some places, in the order of these, each read where it begins in the file."""
+        found = []
+        with self._open() as file:
+            for place in places:
+                file.seek(self._begins[place])
+                found.append(self.record.model_validate(json.loads(file.readline())))
+        return found
+
+    @cached_property
+    def _begins(self) -> "array[int]":
+        with self._open() as file:
+            return find_lines(file)
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class StoredDialogues(Stored[Dialogue]):
@@ -489,7 +482,7 @@ def read_ratings(
 
 
 def _is_large(path: Path) -> bool:
-    return is_file(path) and path.stat().st_size > HELD
+    return is_file(path) and path.stat().st_size > HELD and not is_wide(path)
 
 
 def open_ratings(path: str | Path) -> Sequence[Rating]:

@@ -7,15 +7,28 @@ names the file and, where there are lines, the line.
 
 from esc_eval.reading.csv_text import CsvRows, read_csv
 from esc_eval.reading.json_text import parse_json, read_json, read_json_lines, try_json_lines
-from esc_eval.reading.plain import check_file, decode, is_file, is_folder, read_bytes, read_lines, read_text, suffix_of
+from esc_eval.reading.plain import (
+    check_file,
+    decode,
+    find_lines,
+    is_file,
+    is_folder,
+    is_wide,
+    read_bytes,
+    read_lines,
+    read_text,
+    suffix_of,
+)
 from esc_eval.reading.yaml_text import parse_yaml, read_yaml
 
 __all__ = [
     "CsvRows",
     "check_file",
     "decode",
+    "find_lines",
     "is_file",
     "is_folder",
+    "is_wide",
     "parse_json",
     "parse_yaml",
     "read_bytes",

@@ -5,8 +5,10 @@ import os
 import re
 import stat
 import sys
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from esc_eval.errors import BadRecord, EscEvalError
 
@@ -19,6 +21,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_WIDE = tuple(mark for mark, name in MARKS if name != "utf-8")
 _LEGACY = (("gb18030", "GBK (GB18030)"), ("big5", "Big5"))
 _SAMPLE = 1 << 16
 
@@ -98,7 +101,7 @@ def read_lines(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as file:
             head = file.read(4)
-            if head.startswith(tuple(mark for mark, name in MARKS if name != "utf-8")):
+            if head.startswith(_WIDE):
                 yield from read_text(path).split("\n")
                 return
             file.seek(len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0)
@@ -114,6 +117,25 @@ def read_lines(path: Path) -> Iterator[str]:
                 yield text.removesuffix("\n")
     except OSError as error:
         raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def is_wide(path: Path) -> bool:
+    """Whether a file begins as text in UTF-16 or UTF-32 does, which is read whole; False where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith(_WIDE)
+    except OSError:
+        return False
+
+
+def find_lines(file: BinaryIO) -> "array[int]":
+    """Where each line of a text begins that ``read_lines`` reads and that is not blank, in bytes; of none in UTF-16."""
+    found, at = array("q"), file.seek(len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0)
+    for line in file:
+        if line.startswith(b"{") or line.decode("utf-8").strip():
+            found.append(at)
+        at += len(line)
+    return found
 
 
 def read_any_text(path: Path) -> tuple[str, str | None]:

@@ -15,14 +15,13 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from esc_eval.files.records import Unheld
-from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark, Played, Rating, Record, Turn, number_repeats
+from esc_eval.files.chosen import pick_records
+from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark, Played, Rating, Turn, number_repeats
 from esc_eval.scoring.training_range import is_outside
 
 Places = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 T = TypeVar("T")
-R = TypeVar("R", bound=Record)
 DERIVED = ("ensemble ", "calibration ")
 """How the parser of ratings begins that were made of other judges' ratings: these are no judges of their own."""
 CHUNK = 1 << 18
@@ -48,6 +47,8 @@ class About(NamedTuple):
     Attributes:
         language, seeker, protocol, problem: As of the ``Dialogue``.
         supporter: Its name, or ``unknown``.
+        category: As the dialogue says it, whatever its card says.
+        rounds: Turns of the seeker that the supporter answered.
         unanswered: Whether it ended early with a problem, or the supporter says no word of its own.
         unfinished: Whether it ended early: with a problem, or because a model could read no further.
         replies, told_replies, cut_replies, empty_replies: The supporter's, see ``Row``.
@@ -62,6 +63,8 @@ class About(NamedTuple):
     seeker: str | None
     protocol: str | None
     problem: str | None
+    category: str | None
+    rounds: int
     unanswered: bool
     unfinished: bool
     replies: int
@@ -97,6 +100,8 @@ class About(NamedTuple):
             dialogue.seeker,
             dialogue.protocol,
             dialogue.problem,
+            dialogue.category,
+            dialogue.rounds,
             dialogue.problem is not None or not any(turn.text.strip() for turn in replies),
             bool(dialogue.problem or dialogue.too_long),
             len(replies),
@@ -152,6 +157,11 @@ class Said(NamedTuple):
     model: str | None
     fingerprint: str | None
     adapted: tuple[tuple[str, str], ...]
+
+    @property
+    def mark(self) -> Mark | None:
+        """As of the ``Rating``."""
+        return NOT_APPLICABLE if self.not_applicable else self.score
 
     @classmethod
     def of(cls, rating: Rating) -> "Said":
@@ -520,12 +530,44 @@ class RatingColumns(Kinds[Said]):
 
     def marks(self, dialogues: DialogueColumns) -> dict[tuple[str, str, str], Mark | None]:
         """What each rater said of each dialogue, by dialogue, rater and dimension; see ``risk.Marks``."""
-        kinds = [(one.rater, one.dimension, NOT_APPLICABLE if one.not_applicable else one.score) for one in self.kinds]
+        kinds = [(one.rater, one.dimension, one.mark) for one in self.kinds]
         found: dict[tuple[str, str, str], Mark | None] = {}
         for code, place in zip(self.kind.tolist(), self.dialogue.tolist(), strict=True):
             rater, dimension, mark = kinds[code]
             found[dialogues.ids[place], rater, dimension] = mark
         return found
+
+    @classmethod
+    def join(cls, parts: Sequence["RatingColumns"], source: Sequence[Rating]) -> "RatingColumns":
+        """Ratings of the same dialogues, one after the other.
+
+        Args:
+            parts: Their columns.
+            source: What these are of.
+        """
+        kinds: dict[Said, int] = {}
+        codes = [np.array([kinds.setdefault(one, len(kinds)) for one in p.kinds], dtype=np.int32) for p in parts]
+        expected = [np.full(len(p), np.nan) if p.expected is None else p.expected for p in parts]
+        return cls(
+            list(kinds),
+            np.concatenate([code[part.kind] for code, part in zip(codes, parts, strict=True)]),
+            np.concatenate([part.dialogue for part in parts]),
+            None if all(part.expected is None for part in parts) else np.concatenate(expected),
+            next((part.unknown for part in parts if part.unknown is not None), None),
+            source,
+        )
+
+    @cached_property
+    def by_dialogue(self) -> tuple[Places, Places]:
+        """Places of the ratings in the order of their dialogues, and where those of each dialogue begin there."""
+        order = np.argsort(self.dialogue, kind="stable").astype(np.int32)
+        last = int(self.dialogue.max(initial=-1))
+        return order, np.searchsorted(self.dialogue[order], np.arange(last + 2)).astype(np.int32)
+
+    def places_of(self, dialogue: int) -> Places:
+        """Places of the ratings of a dialogue, in their order."""
+        order, begins = self.by_dialogue
+        return order[begins[dialogue] : begins[dialogue + 1]] if dialogue + 1 < len(begins) else order[:0]
 
     @cached_property
     def examples(self) -> list[Rating]:
@@ -537,11 +579,6 @@ class RatingColumns(Kinds[Said]):
         there = np.zeros(int(self.dialogue.max(initial=-1)) + 1, dtype=np.bool_)
         there[self.dialogue[self.having(what)]] = True
         return np.flatnonzero(there).astype(np.int32)
-
-
-def pick_records(source: Sequence[R], places: Sequence[int]) -> list[R]:
-    """Records at some places; those of a file by one pass over it."""
-    return source.pick(places) if isinstance(source, Unheld) else [source[i] for i in places]
 
 
 def gather(values: npt.NDArray[Any], places: npt.NDArray[np.integer]) -> npt.NDArray[Any]:

@@ -12,10 +12,11 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from esc_eval.escaping import show_controls
+from esc_eval.files.chosen import pick_records
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
-from esc_eval.reporting.columns import DialogueColumns, RatingColumns, pick_records
+from esc_eval.reporting.columns import DialogueColumns, RatingColumns
 from esc_eval.reporting.course import NAMES, draw_curves, place_faults
 from esc_eval.reporting.find import mark
 from esc_eval.reporting.render import Table, table_html

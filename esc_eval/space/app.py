@@ -25,7 +25,8 @@ from esc_eval.schema import escape_halves
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.space.submission import MOST_BYTES, MOST_FILES, NEEDED, receive
 from esc_eval.view.app import make_view
-from esc_eval.view.collection import Collection, Source, join_sources
+from esc_eval.view.collection import Collection
+from esc_eval.view.sources import Source, join_sources
 from esc_eval.web import Access, Pages
 from esc_eval.web.guard import Bucket
 
@@ -79,7 +80,7 @@ def read_collection(folder: Path, config: SpaceConfig) -> Collection:
         if held.dialogues:
             cards = {card.id: card for card in held.cards}
             talks, ratings, preferences = tuple(held.dialogues), tuple(held.ratings), tuple(held.preferences)
-            sources.append(Source(name, talks, ratings, cards=cards, rubrics=rubrics, preferences=preferences))
+            sources.append(Source.of(name, talks, ratings, cards=cards, rubrics=rubrics, preferences=preferences))
     sources += [Source.read(path) for path in sorted(folder.glob(f"{RUNS}/*")) if path.is_dir()]
     if not sources:
         raise EscEvalError(f"{folder}: no dialogues to show: no data set in {DATA}/ or {CONFIG}, no run in {RUNS}/")

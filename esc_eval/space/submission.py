@@ -24,7 +24,7 @@ from esc_eval.reading import read_json
 from esc_eval.reporting.summary import Summary, summarise_ratings
 from esc_eval.schema import digest
 from esc_eval.simulation.run import find_faults, find_simulations
-from esc_eval.view.collection import Source
+from esc_eval.view.sources import Source
 
 MOST_BYTES, MOST_UNPACKED, MOST_FILES = 20 << 20, 100 << 20, 200
 """Of what is sent, of what comes out of it, and how many files."""

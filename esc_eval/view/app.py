@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from esc_eval.errors import FileChanged
 from esc_eval.languages import known_languages
 from esc_eval.reporting.find import Piece, contains, excerpt, fold
 from esc_eval.reporting.page import add_filters
@@ -29,9 +30,11 @@ from esc_eval.reporting.tables import (
     support_tables,
 )
 from esc_eval.reporting.wording import ENGLISH, name_dimension, table_in
-from esc_eval.schema import Category, Rating, Turn
-from esc_eval.view.collection import Board, Collection, Entry, Group
+from esc_eval.schema import Category, Dialogue, Rating, RoleCard, Turn
+from esc_eval.view.collection import Board, Collection
+from esc_eval.view.entries import Entry
 from esc_eval.view.listing import SORTS, UNSCORED, WHERE, Asked, Listing
+from esc_eval.view.sources import Group
 from esc_eval.web import Access, Pages, Words, load_words, make_app
 
 ROOMS = ("reporting", "view")
@@ -102,7 +105,15 @@ def make_view(
         Route("/rounds", show_rounds),
         Route("/pictures/{name}.{kind}", send_picture),
     ]
-    return make_app(pages, routes, access, viewer=viewer)
+    made = make_app(pages, routes, access, viewer=viewer)
+    made.add_exception_handler(FileChanged, _tell_changed)
+    return made
+
+
+async def _tell_changed(request: Request, _: Exception) -> Response:
+    """What is read from a file is no more what the lists were made of."""
+    viewer: Viewer = request.app.state.viewer
+    return await viewer.pages.tell_error(request, HTTPException(503))
 
 
 def _render(request: Request, template: str, section: str, **context: Any) -> Response:
@@ -133,11 +144,11 @@ def _number(groups: Sequence[Group]) -> list[tuple[str, str]]:
     return [(str(number), f"{number}: {group.name}") for number, group in enumerate(groups, 1)]
 
 
-def _show_find(entry: Entry, asked: Asked) -> list[Piece]:
-    """Where in an entry the words stand first."""
-    texts = [turn.text for turn in entry.dialogue.turns if turn.role in WHERE[asked.where]]
-    if "card" in WHERE[asked.where] and entry.card:
-        texts.append(entry.card.text)
+def _show_find(dialogue: Dialogue, card: RoleCard | None, asked: Asked) -> list[Piece]:
+    """Where in a dialogue or its card the words stand first."""
+    texts = [turn.text for turn in dialogue.turns if turn.role in WHERE[asked.where]]
+    if "card" in WHERE[asked.where] and card:
+        texts.append(card.text)
     words = asked.words
     return excerpt(next((text for text in texts if contains(fold(text), words[:1])), ""), words)
 
@@ -216,7 +227,7 @@ def show_list(request: Request) -> Response:
         "dialogues",
         listing=listing,
         asked=listing.asked,
-        choices=viewer.collection.choices(),
+        choices=viewer.collection.choices,
         categories=Category.__args__,  # type: ignore[attr-defined]
         names={key: name_dimension(listing.rubric, key, language) for key in listing.dimensions},
         sorts=SORTS,
@@ -231,12 +242,14 @@ def show_dialogue(request: Request) -> Response:
     asked = Asked.read(request.query_params)
     listing = Listing(viewer.collection, asked)
     before, behind, place = listing.neighbours(entry)
-    others = [other for other in viewer.collection.by_card.get(entry.dialogue.card_id or "", ()) if other is not entry]
+    others = [other for other in viewer.collection.by_card.get(entry.card_id or "", ()) if other is not entry]
     return _render(
         request,
         "dialogue.html.jinja",
         "dialogues",
         entry=entry,
+        talk=entry.dialogue,
+        ratings=entry.ratings,
         asked=asked,
         found=len(listing.found),
         before=before,
@@ -256,7 +269,7 @@ def show_side_by_side(request: Request) -> Response:
     first, second = (request.query_params.get(side, "") for side in ("first", "second"))
     if first:
         left = viewer.entry(first)
-        on_card = collection.by_card.get(left.dialogue.card_id or "", [left])
+        on_card = collection.by_card.get(left.card_id or "", [left])
         right = viewer.entry(second) if second else _find_partner(left, on_card)
     elif on_card := next(iter(pairs.values()), []):
         left, right = on_card[0], _find_partner(on_card[0], on_card)
@@ -264,23 +277,25 @@ def show_side_by_side(request: Request) -> Response:
         right = None
     if right is None:
         return _render(request, "side.html.jinja", "side", left=None, right=None, why="no_pair")
-    if left.dialogue.card_id is None or left.dialogue.card_id != right.dialogue.card_id:
+    if left.card_id is None or left.card_id != right.card_id:
         raise HTTPException(400)
     cards = list(pairs)
-    at = cards.index(left.dialogue.card_id) if left.dialogue.card_id in pairs else 0
+    at = cards.index(left.card_id) if left.card_id in pairs else 0
     steps = {name: _same_models(pairs, cards, at, step, left, right) for name, step in (("before", -1), ("behind", 1))}
-    blocks = [_split(left), _split(right)]
+    talks = [left.dialogue, right.dialogue]
+    blocks = [_split(talk) for talk in talks]
     return _render(
         request,
         "side.html.jinja",
         "side",
         left=left,
         right=right,
+        talks=talks,
         on_card=on_card,
         beside=lambda one: _name_beside(one, on_card),
         rows=[[side[i] if i < len(side) else [] for side in blocks] for i in range(max(map(len, blocks)))],
         compared=_compare_ratings(left, right),
-        preferred=left.group.preferences_on(left.dialogue, right.dialogue) if left.group is right.group else (),
+        preferred=left.group.preferences_on(left.id, right.id) if left.group is right.group else (),
         rubrics=collection.rubrics,
         card_number=at + 1,
         card_count=len(cards),
@@ -322,10 +337,10 @@ def _models_of(entry: Entry) -> tuple[str, str, int | None, Group]:
     return entry.supporter, entry.seeker, entry.repeat, entry.group
 
 
-def _split(entry: Entry) -> Blocks:
+def _split(dialogue: Dialogue) -> Blocks:
     """A dialogue's turns by round, what is said before the first in a block of its own."""
     blocks: Blocks = [[]]
-    for at, (turn, place) in enumerate(place_turns(entry.dialogue)):
+    for at, (turn, place) in enumerate(place_turns(dialogue)):
         while len(blocks) <= place:
             blocks.append([])
         blocks[place].append((at, turn))

@@ -1,5 +1,6 @@
 """The list of dialogues: which of them are asked for, in which order, and a page of them."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,13 +9,15 @@ from typing import Literal, get_args
 import numpy as np
 
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.reporting.find import contains, split_query
-from esc_eval.schema import Mark
+from esc_eval.reporting.find import split_query
+from esc_eval.schema import Dialogue, Mark
 from esc_eval.statistics.scale import to_points
-from esc_eval.view.collection import Collection, Entry
+from esc_eval.view.collection import Collection
+from esc_eval.view.entries import Entry
+from esc_eval.view.search import Part
 
 Where = Literal["said", "seeker", "supporter", "card", "all"]
-WHERE: Mapping[str, tuple[str, ...]] = {
+WHERE: Mapping[str, tuple[Part, ...]] = {
     "said": ("seeker", "supporter"),
     "seeker": ("seeker",),
     "supporter": ("supporter",),
@@ -108,7 +111,9 @@ class Listing:
 
     def __init__(self, collection: Collection, asked: Asked) -> None:
         self.collection, self.asked = collection, asked
-        self.rubric_id, self.rubric = _choose_rubric(collection, asked.rater)
+        self.rubric_id = collection.choose_rubric(asked.rater) or ""
+        self.rubric: Rubric | None = collection.rubrics.get(self.rubric_id)
+        self._said = collection.find(asked.words, WHERE[asked.where]) if asked.words else None
         self.found = self._sort([entry for entry in collection.entries if self._is_asked(entry)])
 
     @property
@@ -131,6 +136,15 @@ class Listing:
         """The entries of the page."""
         return self.found[(self.page - 1) * SIZE : self.page * SIZE]
 
+    @property
+    def shown_talks(self) -> list[tuple[Entry, Dialogue]]:
+        """These with what was said, each file opened once."""
+        talks: dict[Entry, Dialogue] = {}
+        for group in self.collection.groups:
+            own = [entry for entry in self.shown if entry.group is group]
+            talks |= zip(own, group.talks.pick([entry.place for entry in own]), strict=True)
+        return [(entry, talks[entry]) for entry in self.shown]
+
     def marks(self, entry: Entry, dimension: str) -> list[Mark | None]:
         """The levels that are shown of an entry, with N/A and None as ``Entry.marks`` has them."""
         return entry.marks(self.rubric_id, dimension, self.asked.rater or None)
@@ -144,12 +158,15 @@ class Listing:
         if self.rubric is None:
             return None
         low, high = self.rubric.levels[0], self.rubric.levels[-1]
+        given: dict[str, list[int]] = defaultdict(list)
+        for said in entry.verdicts:
+            if said.rubric == self.rubric_id and said.score is not None and self.asked.rater in ("", said.rater):
+                given[said.dimension].append(said.score)
         means = []
         for dimension in self.rubric.dimensions:
-            levels = self.levels(entry, dimension.key)
-            if not levels:
+            if not (levels := given[dimension.key]):
                 return None
-            mean = float(np.mean(levels))
+            mean = sum(levels) / len(levels)
             means.append(low + high - mean if dimension.lower_is_better else mean)
         return float(to_points(np.array(means), low, high).mean())
 
@@ -162,12 +179,14 @@ class Listing:
         return before, self.found[place + 1] if place + 1 < len(self.found) else None, place + 1
 
     def _is_asked(self, entry: Entry) -> bool:
-        asked, dialogue = self.asked, entry.dialogue
+        asked = self.asked
+        if self._said is not None and not self._said[entry.number]:
+            return False
         if asked.model and entry.supporter != asked.model:
             return False
         if asked.seeker and entry.seeker != asked.seeker:
             return False
-        if asked.spoken and dialogue.language != asked.spoken:
+        if asked.spoken and entry.about.language != asked.spoken:
             return False
         if asked.category and (entry.category or "unknown") != asked.category:
             return False
@@ -175,14 +194,11 @@ class Listing:
             return False
         if asked.repeat and str(entry.repeat) != asked.repeat:
             return False
-        if asked.state and (asked.state == "ended") != (dialogue.problem is not None):
+        if asked.state and (asked.state == "ended") != (entry.about.problem is not None):
             return False
-        if asked.rater and all(rating.rater != asked.rater for rating in entry.ratings):
+        if asked.rater and all(said.rater != asked.rater for said in entry.verdicts):
             return False
-        if asked.level and not self._has_level(entry):
-            return False
-        words = asked.words
-        return not words or contains("\n".join(entry.said[part] for part in WHERE[asked.where]), words)
+        return not asked.level or self._has_level(entry)
 
     def _has_level(self, entry: Entry) -> bool:
         asked = self.asked
@@ -208,9 +224,9 @@ class Listing:
             "card": lambda entry: (entry.name, entry.number),
             "model": lambda entry: entry.supporter,
             "seeker": lambda entry: entry.seeker,
-            "language": lambda entry: entry.dialogue.language,
+            "language": lambda entry: entry.about.language,
             "category": lambda entry: entry.category or "\uffff",
-            "rounds": lambda entry: entry.dialogue.rounds,
+            "rounds": lambda entry: entry.about.rounds,
         }
         return sorted(entries, key=keys[sort], reverse=down)
 
@@ -219,16 +235,3 @@ class Listing:
             return self.mean(entry)
         levels = self.levels(entry, sort)
         return float(np.mean(levels)) if levels else None
-
-
-def _choose_rubric(collection: Collection, rater: str) -> tuple[str, Rubric | None]:
-    """The rubric whose levels a list shows: that of the rater, else the one of most ratings."""
-    times: dict[str, int] = {}
-    for entry in collection.entries:
-        for rating in entry.ratings:
-            if not rater or rating.rater == rater:
-                times[rating.rubric] = times.get(rating.rubric, 0) + 1
-    if not times:
-        return "", None
-    chosen = max(times, key=times.__getitem__)
-    return chosen, collection.rubrics.get(chosen)

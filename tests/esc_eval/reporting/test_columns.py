@@ -12,7 +12,8 @@ from memory import measure_peak
 from esc_eval import Results, report
 from esc_eval.errors import EscEvalError
 from esc_eval.files import records
-from esc_eval.files.records import Stored, open_dialogues, open_ratings
+from esc_eval.files.chosen import Chosen
+from esc_eval.files.records import Stored, open_dialogues, open_ratings, read_dialogues
 from esc_eval.files.writing import write_jsonl
 from esc_eval.reporting.columns import DialogueColumns, Ids, RatingColumns
 from esc_eval.reporting.summary import _build_board, keep_last_word, summarise_ratings
@@ -74,6 +75,23 @@ def test_a_report_of_a_large_file_holds_no_record(tmp_path, stored):
     results = report(write_run(tmp_path, dialogues, ratings), out=tmp_path)
     assert results.is_rated
     assert not {"dialogues", "ratings"} & vars(results).keys()
+
+
+def test_a_report_of_several_large_folders_holds_no_record_and_is_that_of_those_that_are_held(tmp_path, monkeypatch):
+    dialogues, ratings = make("plain", seed=4)
+    for name, models in (("a", ("warm", "other")), ("b", ("cold",))):
+        (tmp_path / name).mkdir()
+        own = [one for one in dialogues if one.supporter in models]
+        rated = [one for one in ratings if one.dialogue_id in {talk.id for talk in own}]
+        write_run(tmp_path / name, own, rated)
+    folders = [tmp_path / "a", tmp_path / "b"]
+    held = Results.join(folders).render("json")
+    monkeypatch.setattr(records, "HELD", 0)
+    joined = Results.join(folders)
+    assert joined.render("json") == held
+    assert not {"dialogues", "ratings"} & vars(joined).keys()
+    assert sorted(one.id for one in joined.dialogues) == sorted(one.id for one in dialogues)
+    assert len(joined.ratings) == len(ratings)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -213,6 +231,48 @@ def test_records_of_a_file_are_read_anew_and_only_of_that_file(tmp_path, stored)
     write_jsonl(tmp_path / "dialogues.jsonl", dialogues[:3])
     with pytest.raises(EscEvalError, match="was changed since it was read; open it again"):
         list(talks)
+
+
+def test_records_of_a_file_are_read_where_they_begin(tmp_path, stored):
+    dialogues, _ = make("plain")
+    lines = [one.to_json() for one in dialogues]
+    lines[1] = lines[1].replace('"text":"', '"text":"half a \\ud83d 字', 1)
+    (tmp_path / "dialogues.jsonl").write_text("\ufeff\u3000\n" + "\n\n \n".join(lines), encoding="utf-8")
+    held = read_dialogues(tmp_path)
+    talks = open_dialogues(tmp_path)
+    assert isinstance(talks, Stored)
+    assert list(talks) == list(talks) == held
+    assert talks.pick([3, 1, 0, 3]) == [held[3], held[1], held[0], held[3]]
+    assert talks[len(talks) - 1] == held[-1]
+
+
+def test_records_that_are_chosen_from_several_files_are_one_sequence(tmp_path, stored):
+    dialogues, _ = make("plain")
+    for name, own in (("a", dialogues[:3]), ("b", dialogues[3:])):
+        write_jsonl(tmp_path / f"{name}.jsonl", own)
+    parts = [open_dialogues(tmp_path / "a.jsonl"), open_dialogues(tmp_path / "b.jsonl"), dialogues]
+    assert all(map(len, parts))
+    found = Chosen(parts, np.array([1, 0, 2, 0]), np.array([0, 2, 1, 0]))
+    chosen = [dialogues[3], dialogues[2], dialogues[1], dialogues[0]]
+    assert (list(found), found[-1], found[1:3]) == (chosen, chosen[-1], chosen[1:3])
+
+
+@pytest.mark.parametrize("expected", [False, True])
+def test_joined_columns_are_those_of_all_ratings(expected):
+    dialogues, ratings = make("two judges, three stages by people", seed=3)
+    talks = DialogueColumns.of(dialogues)
+    first, second = ratings[: len(ratings) // 3], ratings[len(ratings) // 3 :]
+    if not expected:
+        first = [one.model_copy(update={"expected": None}) for one in first]
+    every = [*first, *second]
+    found, whole = (
+        RatingColumns.join([RatingColumns.of(one, talks) for one in (first, second)], every),
+        RatingColumns.of(every, talks),
+    )
+    assert [found.kinds[i] for i in found.kind] == [whole.kinds[i] for i in whole.kind]
+    np.testing.assert_equal([found.dialogue, found.expected], [whole.dialogue, whole.expected])
+    own = [[every[i] for i in found.places_of(place)] for place in range(len(dialogues))]
+    assert own == [[one for one in every if one.dialogue_id == talk.id] for talk in dialogues]
 
 
 @pytest.mark.parametrize(

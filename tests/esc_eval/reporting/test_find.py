@@ -1,8 +1,10 @@
 """Words are found as people look for them, and shown where they stand."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from esc_eval.reporting.find import contains, excerpt, fold, mark, split_query
+from esc_eval.reporting.find import contains, excerpt, fold, holds, mark, split_query
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,17 @@ from esc_eval.reporting.find import contains, excerpt, fold, mark, split_query
 )
 def test_case_width_quotes_and_spaces_make_no_difference(text, query):
     assert contains(fold(text), split_query(query))
+
+
+PIECES = st.sampled_from(
+    ["so", "tired", " ", "\n\n", "\u3000", "ＳＯ", "’", "…", "e", "\u0301", "ﬁ", "ß", "\u00ad", "İ"]
+)
+
+
+@given(text=st.lists(PIECES, max_size=8), query=st.lists(st.one_of(PIECES, st.just('"')), max_size=5))
+def test_a_text_holds_the_words_that_stand_in_it_when_it_is_folded(text, query):
+    words = split_query("".join(query))
+    assert holds("".join(text), words) == contains(fold("".join(text)), words)
 
 
 def test_all_words_must_occur_and_an_empty_query_asks_for_nothing():

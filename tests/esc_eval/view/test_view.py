@@ -21,7 +21,7 @@ from esc_eval.files.writing import write_jsonl
 from esc_eval.reporting.render import table_html
 from esc_eval.reporting.standing import differences_table
 from esc_eval.reporting.tables import AS_LENGTH, HOLDS, OWN_SET, board_table, details_tables
-from esc_eval.schema import NO_SCORER, Dialogue, Turn
+from esc_eval.schema import NO_SCORER
 from esc_eval.view.app import make_view
 from esc_eval.view.collection import Collection
 from esc_eval.view.listing import SIZE, Asked, Listing
@@ -93,6 +93,8 @@ def test_a_run_without_ratings_is_read_and_says_how_to_rate(run, tmp_path):
         ("find=you+blame", 7),
         ("find=%22to+blame%22", 7),
         ("find=%22blame+to%22", 0),
+        ("find=%22tell+someone.%22", 7),
+        ("find=%22someone.+Hello.%22", 0),  # the end of one side and the beginning of the other
         ("find=错", 8),
         ("find=blame&where=seeker", 0),
         ("find=hardly+sleep&where=seeker", 8),
@@ -468,15 +470,6 @@ def test_repeats_are_named_and_can_be_asked_for(tmp_path):
     assert "Repeats: what a score is made of" in board
     plain = Collection.open([make_view_run(tmp_path / "plain", languages=("en",))])
     assert "repeat" not in words_of(client(plain).get("/dialogues").text)
-
-
-def test_a_run_that_does_not_go_into_memory_is_refused_with_what_to_do(tmp_path, monkeypatch):
-    turns = [Turn(role="seeker", text="Hm."), Turn(role="supporter", text="Yes.")]
-    write_jsonl(tmp_path / "dialogues.jsonl", [Dialogue(id="d", language="en", turns=turns)])
-    assert Collection.open([tmp_path]).entries
-    monkeypatch.setattr("esc_eval.view.collection.measure_memory", lambda: 1000)
-    with pytest.raises(EscEvalError, match=r"GiB in memory, and there are 0\. esc-eval report reads it all the same"):
-        Collection.open([tmp_path])
 
 
 @pytest.mark.parametrize("language", ["en", "zh", "de", "ja"])
