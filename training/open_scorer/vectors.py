@@ -28,8 +28,9 @@ def warm_encoder(texts: Iterable[str], cache: Path, told: Callable[[str], None] 
     if (cache / FILE).is_file():
         stored = load_file(cache / FILE)
         kept = dict(zip(map(bytes, stored["keys"]), stored["vectors"], strict=True))
-    known = load_sentences().known
-    known.update({text: kept[key] for text, key in keys.items() if key in kept})
+    encoder = load_sentences()
+    encoder.most += len(keys)
+    encoder.known.update({text: kept[key] for text, key in keys.items() if key in kept})
     fresh = [text for text, key in keys.items() if key not in kept]
     for start in range(0, len(fresh), CHUNK):
         part = fresh[start : start + CHUNK]

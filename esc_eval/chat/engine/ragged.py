@@ -1,12 +1,12 @@
 """Messages of unlike length read one behind the other in one pass, so that no layer computes padding.
 
-Only attention looks at each row's own keys. On a CPU it does so row by row; on an accelerator in one call, in which the
-queries alone are padded.
+Only attention looks at each row's own keys. On a CPU it takes neighbours whose messages are alike in length together;
+on an accelerator it takes all rows, and pads their queries.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
@@ -16,7 +16,9 @@ from transformers.masking_utils import sdpa_mask
 from esc_eval.chat.engine import attention
 from esc_eval.chat.engine.slots import upload
 
-APART = ("cpu",)  # devices on which rows attend one by one: a call costs little there, padding does not
+APART = (
+    "cpu",
+)  # devices on which only messages of one length attend together: a call costs little there, padding does not
 NAMES = "ragged_"
 """How the names of attentions begin that read several messages in one pass; what follows attends within a part."""
 
@@ -56,7 +58,7 @@ class Part:
 
 
 def part_rows(starts: Sequence[int], sizes: Sequence[int], like: torch.Tensor, capacity: int) -> list[Part]:
-    """The parts of a pass: its rows one by one on a CPU, all of them together elsewhere.
+    """The parts of a pass: on a CPU neighbours whose messages are alike in length, elsewhere all rows.
 
     Args:
         starts: Tokens that each row has before its message.
@@ -65,18 +67,20 @@ def part_rows(starts: Sequence[int], sizes: Sequence[int], like: torch.Tensor, c
         capacity: Positions that there are, at least the longest start and the longest message together.
     """
     bounds = [0, *accumulate(sizes)]
-    if like.device.type not in APART:
-        return [_part(0, starts, sizes, slice(0, bounds[-1]), like, capacity)]
-    return [
-        _part(row, [start], [size], slice(*own), like, capacity)
-        for row, (start, size, own) in enumerate(zip(starts, sizes, pairwise(bounds), strict=True))
-    ]
+    whole = like.device.type not in APART
+    parts = []
+    for _, group in groupby(range(len(sizes)), key=lambda row: None if whole else sizes[row]):
+        first, *others = group
+        rows = slice(first, first + 1 + len(others))
+        tokens = slice(bounds[rows.start], bounds[rows.stop])
+        parts.append(_part(rows, starts[rows], sizes[rows], tokens, like, capacity))
+    return parts
 
 
 def _part(
-    first: int, starts: Sequence[int], sizes: Sequence[int], tokens: slice, like: torch.Tensor, capacity: int
+    rows: slice, starts: Sequence[int], sizes: Sequence[int], tokens: slice, like: torch.Tensor, capacity: int
 ) -> Part:
-    count, width, device = len(sizes), max(sizes), like.device
+    width, device = max(sizes), like.device
     end = max(starts) + width
     mask, spots = None, None
     if any(starts):
@@ -86,7 +90,7 @@ def _part(
         mask = like.new_zeros(hidden.shape).masked_fill_(hidden, torch.finfo(like.dtype).min)
     if min(sizes) < width:
         spots = upload([row * width + column for row, size in enumerate(sizes) for column in range(size)], device)
-    return Part(slice(first, first + count), tokens, width, end, mask, spots)
+    return Part(rows, tokens, width, end, mask, spots)
 
 
 def read_together(model: Any) -> bool:

@@ -364,6 +364,32 @@ def test_what_the_shipped_scorer_needs_is_said_before_anything_is_rated(monkeypa
 
 
 @needs_sentences
+def test_vectors_are_remembered_up_to_a_number_and_the_same_when_they_are_made_anew():
+    encoder = sentences.Sentences()
+    texts = [f"I was at number {n} again." for n in range(9)]
+    first = encoder.encode(texts)
+    encoder.most = 4
+    assert np.allclose(encoder.encode(texts[:2]), first[:2], atol=1e-6)
+    assert list(encoder.known) == texts[5:]
+    assert np.allclose(encoder.encode(texts + texts[:1]), np.vstack([first, first[:1]]), atol=1e-6)
+    assert len(encoder.known) == 4
+
+
+@needs_sentences
+def test_vectors_are_those_of_the_published_model_in_plain_torch():
+    from torch import nn
+
+    encoder = sentences.Sentences()
+    texts = ["I cannot sleep.", "Work is too much, and nobody asks how I am doing.", "Yes."]
+    found = encoder.encode(texts)
+    for module in encoder.model.modules():
+        if isinstance(module, nn.Linear):
+            module.__class__ = nn.Linear
+    encoder.known.clear()
+    assert np.allclose(found, encoder.encode(texts), atol=1e-6)
+
+
+@needs_sentences
 def test_the_shipped_scorer_tells_listening_from_repeating():
     asked = ("My cat is very ill.", "She hardly eats.", "The vet says it is her kidneys.")
     kind = (

@@ -39,7 +39,7 @@ MODELS = {
 
 @pytest.fixture(params=["as on a CPU", "as on an accelerator"])
 def way(request, monkeypatch):
-    """Row by row, or all rows in one call with padded queries: both run here."""
+    """Messages of one length in one call, or all rows in one with padded queries: both run here."""
     monkeypatch.setattr(ragged, "APART", ("cpu",) if request.param == "as on a CPU" else ())
 
 
