@@ -11,7 +11,7 @@ from esc_eval.api.served import keep_served
 from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel
 from esc_eval.chat.stopping import Interrupted
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, FileChanged
 from esc_eval.files.records import check_unique, each_id, open_dialogues, read_dialogues, read_ratings, with_cards
 from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.official_wording import load_wording
@@ -154,10 +154,11 @@ def run_scoring(
         try:
             return rate_dialogues(dialogues, scoring, run, counter.advance, retry=retry, meter=meter, left_out=left_out)
         except KeyboardInterrupt as error:
-            error.add_note(
-                f"Kept in {run.folder}: the ratings of {count_rated()} of {len(dialogues)} dialogues by {name}. The "
-                "same command goes on from there."
-            )
+            try:
+                kept = f"the ratings of {count_rated()} of {len(dialogues)} dialogues by {name}"
+            except FileChanged:
+                kept = f"what {name} has rated"
+            error.add_note(f"Kept in {run.folder}: {kept}. The same command goes on from there.")
             raise
 
 

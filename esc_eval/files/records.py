@@ -19,7 +19,6 @@ from typing import Any, BinaryIO, TypeVar, overload
 
 import numpy as np
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from esc_eval.errors import BadRecord, EscEvalError, FileChanged, explain_validation
 from esc_eval.files import official
@@ -41,7 +40,7 @@ from esc_eval.reading import (
     suffix_of,
     try_json_lines,
 )
-from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
+from esc_eval.schema import Dialogue, Rating, Record, RoleCard, escape_inside, find_duplicates
 
 R = TypeVar("R", bound=Record)
 
@@ -239,7 +238,7 @@ class StoredDialogues(Stored[Dialogue]):
 
     def each_id(self) -> Iterator[str]:
         """The id of each, once they have been gone through and are known to be in order."""
-        return (from_json(line)["id"] for line in self._lines())
+        return (escape_inside(content["id"]) for content in self.contents())
 
 
 def each_id(dialogues: Iterable[Dialogue]) -> Iterator[str]:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from filecmp import cmp
 from pathlib import Path
 from typing import Any, TextIO
 from uuid import uuid4
@@ -63,9 +64,18 @@ def open_whole(path: Path, durable: bool = False) -> Iterator[TextIO]:
                 if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise _named(error, path) from error
                 raise
-        _take_place(temporary, path)
+        if not _is_same(temporary, path):  # who reads the file part by part need not begin anew
+            _take_place(temporary, path)
     if durable:
         _sync(path.parent)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two files hold the same; the other may not be there, or not be readable."""
+    try:
+        return other.is_file() and cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def write_whole(path: Path, chunks: Iterable[str], durable: bool = False) -> None:

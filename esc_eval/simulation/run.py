@@ -242,7 +242,7 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
     try:
         return _connect(folder, "mode=ro" if there and log.stat().st_size else "mode=rw")
     except sqlite3.DatabaseError as error:
-        if there or not _is_refused(error):
+        if (there and log.stat().st_size) or not _is_refused(error):
             raise refuse_ledger(folder / LEDGER, error) from error
     try:
         return _connect(folder, "immutable=1")

@@ -179,7 +179,7 @@ class Board:
 
         def given() -> Given:
             row, column, rater, level = whole()
-            column = np.array([present.index(d) if d in present else -1 for d in there], dtype=np.int8)[column]
+            column = np.array([present.index(d) if d in present else -1 for d in there], dtype=np.int32)[column]
             kept = np.isfinite(level) & (column >= 0)
             return row[kept], column[kept], rater[kept], to_points(level[kept], *scale)
 

@@ -220,11 +220,6 @@ class Group:
         played = {PLAYED: {"identity": {"simulations": every, "foreign": foreign}}} if every else {}
         return {**scorings, **played, **asked}
 
-    @property
-    def is_human(self) -> bool:
-        """Whether all its supporters are people."""
-        return all(source.is_human for source in self.sources)
-
 
 def _model(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in identity.items() if key not in HOW_OPENED}

@@ -23,6 +23,10 @@ NAMES = "ragged_"
 """How the names of attentions begin that read several messages in one pass; what follows attends within a part."""
 
 
+class PartsLost(Exception):
+    """A model did not hand on to its attention which parts it was to read."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Neighbouring rows of a pass that attend together.
@@ -109,6 +113,8 @@ def read_together(model: Any) -> bool:
     ) -> tuple[torch.Tensor, None]:  # fmt: skip
         """Attention as transformers calls it; with ``parts``, of one row of tokens over the keys of several rows."""
         if parts is None:
+            if len(query) != len(key):
+                raise PartsLost
             found: tuple[torch.Tensor, None] = inner(module, query, key, value, attention_mask, *args, **more)
             return found
         outputs = []
@@ -122,6 +128,11 @@ def read_together(model: Any) -> bool:
     AttentionMaskInterface.register(NAMES + own, sdpa_mask)
     model.set_attn_implementation(NAMES + own)
     return True
+
+
+def read_apart(model: Any) -> None:
+    """Let a model attend as before ``read_together``."""
+    model.set_attn_implementation(model.config._attn_implementation.removeprefix(NAMES))
 
 
 def reads_together(model: Any) -> bool:

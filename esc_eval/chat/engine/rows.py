@@ -13,7 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from esc_eval.chat.engine.graphs import POSITIONS, ROWS, Graphs
-from esc_eval.chat.engine.ragged import part_rows, reads_together
+from esc_eval.chat.engine.ragged import PartsLost, part_rows, read_apart, reads_together
 from esc_eval.chat.engine.slots import Place, SlotLayer, upload
 
 BLOCK = 128  # positions by which buffers grow at least; the last one takes what padding writes
@@ -220,8 +220,16 @@ class Rows:
         return self.capacity
 
     def _forward(self, new: Sequence[Sequence[int]], first: int) -> torch.Tensor:
-        read = self._read_together if self.together and len(new) > 1 else self._read_padded
-        logits = read(new, first, [len(row) for row in self.ids[first : first + len(new)]])
+        starts = [len(row) for row in self.ids[first : first + len(new)]]
+        logits = None
+        if self.together and len(new) > 1:
+            try:
+                logits = self._read_together(new, first, starts)
+            except PartsLost:
+                read_apart(self.model)
+                self.together = False
+        if logits is None:
+            logits = self._read_padded(new, first, starts)
         for row, more in zip(self.ids[first:], new, strict=False):
             row.extend(more)
         return logits.float()

@@ -63,6 +63,17 @@ def test_permissions_are_those_that_the_umask_gives(tmp_path, umask, mask, file,
     assert found == {"a.json": file, "b": folder, "x": file, "y": file}
 
 
+def test_a_file_that_would_stay_as_it_is_is_not_replaced(tmp_path):
+    path = tmp_path / "a.txt"
+    write_whole(path, ["one\n"])
+    before = path.stat()
+    write_whole(path, ["on", "e\n"])
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    write_whole(path, ["two\n"])
+    assert path.read_text() == "two\n"
+    assert names(tmp_path) == ["a.txt"]
+
+
 def test_the_permissions_of_a_file_that_is_replaced_stay(tmp_path):
     path = tmp_path / "private.json"
     path.write_text("{}")

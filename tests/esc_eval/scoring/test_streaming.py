@@ -68,6 +68,35 @@ def test_a_file_that_is_not_held_is_rated_as_one_that_is(tmp_path, monkeypatch, 
     assert identity["dialogues"] == {"n": 8, "sha256": digest({d.id: d.content for d in dialogues})}
 
 
+def test_a_large_file_with_half_a_character_is_rated_as_one_that_is_held(tmp_path, monkeypatch, dialogues):
+    def rate(held):
+        monkeypatch.setattr(records, "HELD", held)
+        file = make_folder(tmp_path / str(held), dialogues) / "dialogues.jsonl"
+        file.write_text(file.read_text().replace('"text":"', '"text":"so sad \\ud83d '))
+        score(file.parent, Counting())
+        return (file.parent / "ratings.jsonl").read_text()
+
+    assert rate(0) == rate(1 << 20) != ""
+
+
+def test_an_interrupt_says_what_is_kept_though_the_file_was_changed_meanwhile(tmp_path, stored, dialogues):
+    folder = make_folder(tmp_path / "given", dialogues)
+
+    class Changing(Counting):
+        def verdicts(self, dialogues):
+            if self.rated:
+                with (folder / "dialogues.jsonl").open("a") as file:
+                    file.write("\n")
+                raise KeyboardInterrupt
+            return super().verdicts(dialogues)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        score(folder / "dialogues.jsonl", Changing(), out=tmp_path / "out")
+    [kept] = stopped.value.__notes__
+    assert "Kept in" in kept
+    assert "what counting has rated" in kept
+
+
 def test_the_results_of_a_large_file_that_was_rated_are_read_when_they_are_asked_for(tmp_path, stored, dialogues):
     results = score(make_folder(tmp_path, dialogues), Counting())
     assert not {"dialogues", "ratings", "_talks", "_given"} & vars(results).keys()

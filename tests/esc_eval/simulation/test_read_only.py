@@ -71,6 +71,13 @@ def test_what_a_killed_process_left_is_read_where_nothing_may_be_written(halves,
     assert ("a stranger",) in spent.fetchall()
 
 
+def test_an_empty_log_is_none(halves, tmp_path):
+    (halves[0] / f"{LEDGER}-wal").touch()
+    forbid_writing(halves[0])
+    done = run_by_permissions("report", halves[0], "--out", tmp_path / "elsewhere")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("command", ["merge", "report"])
 def test_a_log_that_cannot_be_read_where_nothing_may_be_written_is_no_damage(halves, tmp_path, command):
     forbid_writing(killed := leave_log(halves[0], index=False))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, GPT2Config, Qwen2Config, StableLmConfig
+from transformers import AutoModelForCausalLM, GPT2Config, NemotronConfig, Qwen2Config, StableLmConfig
 
 from esc_eval.chat.engine import ragged
 from esc_eval.chat.engine.attention import share_heads
@@ -104,6 +104,17 @@ def test_a_model_whose_attention_cannot_be_provided_reads_with_padding_and_says_
     rows = Rows(model, 2, 0)
     with torch.inference_mode():
         logits = rows.extend([[5] * 9, [6, 7]])
+        for ids, own in zip(rows.ids, logits, strict=True):
+            torch.testing.assert_close(own, model(torch.tensor([ids])).logits[0, -1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_does_not_tell_its_attention_of_the_parts_reads_with_padding_and_says_the_same():
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = prepared(build(NemotronConfig(vocab_size=64, num_key_value_heads=2, head_dim=8, **sizes)))
+    rows = Rows(model, 2, 0)
+    with torch.inference_mode():
+        for new in ([[5] * 9, [6, 7]], [[8], [9] * 4]):
+            logits = rows.extend(new)
         for ids, own in zip(rows.ids, logits, strict=True):
             torch.testing.assert_close(own, model(torch.tensor([ids])).logits[0, -1], rtol=1e-4, atol=1e-5)
 
