@@ -352,7 +352,7 @@ def _score(
         keep_dialogues(given, run, sources)
         if people:
             count = keep_people(load_ratings(people), given, run, people)
-            tell(Progress(message=f"{count} new ratings by people are kept in {run.folder}"))
+            tell(Progress(message=f"{count} new ratings by people are kept in {run.named}"))
         if rename:
             rename_raters(scorings, run, tell)
         check_models(models_to_ask(given, scorings, run, known.retry_failed))
@@ -519,6 +519,7 @@ class _RunFolder:
             refuse_foreign(out)
         # a model that is a function of the user's may change the folder that relative paths are of
         self._run = Run(mkdtemp(prefix="esc-eval-") if out is None else Path(out).absolute())
+        self._run.named = self._run.folder if out is None else Path(out)
 
     def __enter__(self) -> Run:
         try:

@@ -340,7 +340,7 @@ def tell_what_is_kept(plan: Plan, run: Run) -> Iterator[None]:
         counts = [run.count("turn", play.id) for play in plan.plays()]
         turns, over = sum(max(0, n - 1) for n in counts), len(counts) - _count_waiting(plan, run)
         error.add_note(
-            f"Kept in {run.folder}: {over} of {len(counts)} dialogues and {turns} turns. The same command goes on from "
+            f"Kept in {run.named}: {over} of {len(counts)} dialogues and {turns} turns. The same command goes on from "
             "there."
         )
         raise

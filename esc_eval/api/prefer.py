@@ -177,7 +177,7 @@ def _keep(given: Mapping[Path, Sequence[Given]], dialogues: Sequence[Dialogue], 
     """Keep people's preferences in a run."""
     files = {path: hash_file(path / PREFERENCES if path.is_dir() else path) for path in given}
     count = keep_people([one.preference for own in given.values() for one in own], dialogues, run, files)
-    tell(Progress(message=f"{count} new preferences by people are kept in {run.folder}"))
+    tell(Progress(message=f"{count} new preferences by people are kept in {run.named}"))
 
 
 def _find_unkept(folder: Path, run: Run) -> dict[Path, list[Given]]:
@@ -276,7 +276,7 @@ def _ask(
         except KeyboardInterrupt as error:
             whole = sum(run.owners(kind).get(pair.id, 0) == len(ORDERS) for pair in pairs)
             error.add_note(
-                f"Kept in {run.folder}: the verdicts of {name} on {whole} of {len(pairs)} pairs. The same command goes "
+                f"Kept in {run.named}: the verdicts of {name} on {whole} of {len(pairs)} pairs. The same command goes "
                 "on from there."
             )
             raise

@@ -158,7 +158,7 @@ def run_scoring(
                 kept = f"the ratings of {count_rated()} of {len(dialogues)} dialogues by {name}"
             except FileChanged:
                 kept = f"what {name} has rated"
-            error.add_note(f"Kept in {run.folder}: {kept}. The same command goes on from there.")
+            error.add_note(f"Kept in {run.named}: {kept}. The same command goes on from there.")
             raise
 
 

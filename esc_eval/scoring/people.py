@@ -46,7 +46,7 @@ def keep_people(
         raise EscEvalError(f"{sources[0]}: {models[0]} is a model; --people keeps ratings by people")
     if (run.folder / RATINGS).exists() and not any(run.owners(kind) for kind in run.rated_kinds):
         raise EscEvalError(
-            f"{run.folder} holds ratings that are not in its ledger and would be lost; move {RATINGS} away"
+            f"{run.named} holds ratings that are not in its ledger and would be lost; move {RATINGS} away"
         )
     rubrics = rubrics_of(ratings, rubric, run.folder)
     for rating in ratings:

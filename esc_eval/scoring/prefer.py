@@ -331,7 +331,7 @@ def _admit(kind: str, pairs: Sequence[Pair], preferring: Preferring, run: Run) -
     done = run.owners(kind)
     if not done and (run.folder / PREFERENCES).exists() and not any(run.owners(k) for k in run.preferred_kinds):
         raise EscEvalError(
-            f"{run.folder} holds preferences that were not made there, or has lost its ledger; move {PREFERENCES} away"
+            f"{run.named} holds preferences that were not made there, or has lost its ledger; move {PREFERENCES} away"
         )
     talks = {talk.id: talk for pair in pairs for talk in (pair.a, pair.b)}
     texts = {name: talk.content for name, talk in talks.items()}
@@ -339,12 +339,12 @@ def _admit(kind: str, pairs: Sequence[Pair], preferring: Preferring, run: Run) -
     old = run.card.get(kind, {}).get("identity", {}) if done else {}
     if done and not old:
         raise EscEvalError(
-            f"{run.folder}: its ledger holds {kind.partition('/')[2]}'s preferences, and run.json, which says what "
+            f"{run.named}: its ledger holds {kind.partition('/')[2]}'s preferences, and run.json, which says what "
             "made them, is missing or tells of none. Put it back, or choose another folder."
         )
     if changed := sorted(name for name in texts.keys() & before.keys() if texts[name] != before[name]):
         raise EscEvalError(
-            f"{run.folder}: {changed[0]!r} and {len(changed) - 1} more dialogues read otherwise than when they were "
+            f"{run.named}: {changed[0]!r} and {len(changed) - 1} more dialogues read otherwise than when they were "
             "compared. Put them back, or compare in another folder."
         )
     languages = [*old.get("question", {}).get("languages", ()), *(talk.language for talk in talks.values())]

@@ -34,7 +34,7 @@ def keep_dialogues(dialogues: Sequence[Dialogue], run: Run, sources: Iterable[Pa
         others = [d.id for d in dialogues if (simulated or d.id in known) and known.get(d.id) != digest(d)]
         if others:
             raise EscEvalError(
-                f"{run.folder} holds other dialogues: {others[0]!r} and {len(others) - 1} more are not among them, or "
+                f"{run.named} holds other dialogues: {others[0]!r} and {len(others) - 1} more are not among them, or "
                 "not the same there. Choose another --out."
             )
         new = (dialogue for dialogue in dialogues if dialogue.id not in known)
@@ -79,12 +79,12 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
     """
     if (run.folder / RATINGS).exists() and not any(map(run.has, run.rated_kinds)):
         raise EscEvalError(
-            f"{run.folder} holds ratings that were not made there, or has lost its ledger. Choose another --out."
+            f"{run.named} holds ratings that were not made there, or has lost its ledger. Choose another --out."
         )
     rated = run.has(kind)
     if rated and kind not in run.card:
         raise EscEvalError(
-            f"{run.folder}: its ledger holds {kind.partition('/')[2]}'s ratings of {len(run.owners(kind))} dialogues, "
+            f"{run.named}: its ledger holds {kind.partition('/')[2]}'s ratings of {len(run.owners(kind))} dialogues, "
             "and run.json, which says what made them, is missing or tells of none. Put it back, or choose another "
             "--out."
         )
@@ -155,7 +155,7 @@ def admit_dialogues(kind: str, dialogues: Sequence[Dialogue], old: Mapping[str, 
         run.set_members({kind: _adopt(kind, dialogues, run)})
     if changed := run.add_members(kind, ((dialogue.id, dialogue.content) for dialogue in dialogues)):
         raise EscEvalError(
-            f"{run.folder}: {changed[0]!r} and {len(changed) - 1} more dialogues read otherwise than when they were "
+            f"{run.named}: {changed[0]!r} and {len(changed) - 1} more dialogues read otherwise than when they were "
             "rated. Put them back, or choose another --out."
         )
     return run.digest_members(kind)

@@ -334,14 +334,14 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
     kept = known.begun(begun)
     if strange := begun - kept.dialogues.keys():
         raise EscEvalError(
-            f"{run.folder}: the ledger holds {min(strange)!r} and {len(strange) - 1} more dialogues, and nothing says "
+            f"{run.named}: the ledger holds {min(strange)!r} and {len(strange) - 1} more dialogues, and nothing says "
             "what made them. Put its run.json back, or choose another --out."
         )
     if begun and "esc_eval" not in old:
         _check_record(run, kept, old)
     if not begun and (run.folder / DIALOGUES).exists():
         raise EscEvalError(
-            f"{run.folder} holds dialogues that were not simulated there, or has lost its ledger. Choose another --out."
+            f"{run.named} holds dialogues that were not simulated there, or has lost its ledger. Choose another --out."
         )
     before, known = known, _renamed(known, plan)
     _keep_ids(plan, known, begun)
@@ -404,12 +404,12 @@ def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
     """
     if not old and PLAYED in run.card:
         raise EscEvalError(
-            f"{run.folder}: was merged from runs of several seeds or settings, so it is rated and reported, and not "
+            f"{run.named}: was merged from runs of several seeds or settings, so it is rated and reported, and not "
             "played on. Play on in each of them, and merge again."
         )
     if not old:
         raise EscEvalError(
-            f"{run.folder}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, "
+            f"{run.named}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, "
             "is missing or tells of none. Put it back, or choose another --out."
         )
     shared = kept.shared
@@ -421,7 +421,7 @@ def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
     found += [f"supporters.{name}: only in the ledger" for name in unknown]
     if found:
         raise EscEvalError(
-            f"{run.folder}: {LEDGER} and run.json are of two experiments:\n  " + "\n  ".join(found[:SHOWN]) + "\n"
+            f"{run.named}: {LEDGER} and run.json are of two experiments:\n  " + "\n  ".join(found[:SHOWN]) + "\n"
             "Put back the two of one run, or choose another --out."
         )
 

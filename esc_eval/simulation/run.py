@@ -269,12 +269,16 @@ class Run:
         folder: Of the run; made where there is none.
         reading: Whether its ledger is only read, which another process may do or work on meanwhile.
 
+    Attributes:
+        named: The folder as its user wrote it, for messages.
+
     Raises:
         EscEvalError: Another process works on the folder, or it cannot be written.
     """
 
     def __init__(self, folder: str | Path, *, reading: bool = False) -> None:
         self.folder, self.reading = Path(folder), reading
+        self.named = self.folder
         self.version = VERSION
         try:
             if not reading:

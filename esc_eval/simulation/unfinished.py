@@ -82,7 +82,7 @@ def _write_what_is_missing(run: Run) -> bool:
         return _write_dialogues(run) | _write_ratings(run) | _write_preferences(run)
     except OSError as error:
         raise EscEvalError(
-            f"{run.folder}: the run was stopped, and its files cannot be brought up to its ledger: {error.strerror}. "
+            f"{run.named}: the run was stopped, and its files cannot be brought up to its ledger: {error.strerror}. "
             "Copy the folder to a place where you may write."
         ) from error
 
@@ -97,7 +97,7 @@ def _write_dialogues(run: Run) -> bool:
     if not finished and not there:
         asked = len(run.members("dialogue"))
         raise EscEvalError(
-            f"{run.folder}: none of its {asked} dialogues is over yet. A run that was stopped goes on when its command "
+            f"{run.named}: none of its {asked} dialogues is over yet. A run that was stopped goes on when its command "
             "is run again."
         )
     if not {dialogue.id for dialogue in finished} - there:
