@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html, format_csv
-from esc_eval.files.chosen import Chosen
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
-from esc_eval.files.records import Stored, check_unique_anew, open_dialogues, read_ratings
+from esc_eval.files.records import Stored, Unheld, check_unique_anew, open_dialogues, read_ratings
 from esc_eval.files.run_folder import (
     PREFERENCES,
     is_run_folder,
@@ -141,14 +140,7 @@ class Results:
         return found
 
     @classmethod
-    def _open(
-        cls,
-        folder: str | Path,
-        *,
-        rubric: str | Path | None = None,
-        statistic: Statistic = "level",
-        keep: object = None,
-    ) -> Self:
+    def _open(cls, folder: str | Path, **how: Any) -> Self:
         """As ``load``, of a folder whose files were just written: large ones are read when they are asked for."""
         folder = Path(folder)
         if not folder.is_dir():
@@ -157,11 +149,9 @@ class Results:
         return cls(
             open_dialogues(folder),
             open_run_ratings(folder),
-            rubric=rubric,
             run=card,
-            statistic=statistic,
             folder=folder,
-            keep=keep,
+            **how,
             preferences=read_preferences(folder) if is_file(folder / PREFERENCES) else (),
         )
 
@@ -738,7 +728,7 @@ class Results:
 
 
 def _keep(records: Sequence[R]) -> Sequence[R]:
-    return records if isinstance(records, Stored | Chosen) else tuple(records)
+    return records if isinstance(records, Unheld) else tuple(records)
 
 
 def _check_choice(what: str, given: object, known: Collection[object]) -> None:

@@ -1,12 +1,12 @@
 """Records chosen from several sequences, of which some are files: none is held, and each is read where it stands."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from esc_eval.files.records import Stored
+from esc_eval.files.records import Unheld
 from esc_eval.schema import Record
 
 R = TypeVar("R", bound=Record)
@@ -14,7 +14,7 @@ BLOCK = 1000
 """Records that are held at a time."""
 
 
-class Chosen(Sequence[R]):
+class Chosen(Unheld[R]):
     """Records of several sequences as one.
 
     Args:
@@ -32,16 +32,6 @@ class Chosen(Sequence[R]):
         for begin in range(0, len(self), BLOCK):
             yield from self.pick(range(begin, min(begin + BLOCK, len(self))))
 
-    @overload
-    def __getitem__(self, place: int) -> R: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[R]: ...
-
-    def __getitem__(self, place: int | slice) -> R | list[R]:
-        chosen = range(len(self))[place]
-        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
-
     def pick(self, places: Sequence[int]) -> list[R]:
         """The records at some places, in the order of these."""
         part, place = self._part[list(places)], self._place[list(places)]
@@ -54,4 +44,4 @@ class Chosen(Sequence[R]):
 
 def pick_records(source: Sequence[R], places: Sequence[int]) -> list[R]:
     """Records at some places; those of a file are read there."""
-    return source.pick(places) if isinstance(source, Stored | Chosen) else [source[i] for i in places]
+    return source.pick(places) if isinstance(source, Unheld) else [source[i] for i in places]

@@ -7,6 +7,7 @@ with the file, the place and what would be right.
 import json
 import os
 import sys
+from abc import ABC, abstractmethod
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -136,7 +137,25 @@ class Survey:
         return cls(tuple(languages), problems, too_long)
 
 
-class Stored(Sequence[R]):
+class Unheld(Sequence[R], ABC):
+    """Records of which none is held: they are read where they stand."""
+
+    @abstractmethod
+    def pick(self, places: Sequence[int]) -> list[R]:
+        """The records at some places, in the order of these."""
+
+    @overload
+    def __getitem__(self, place: int) -> R: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[R]: ...
+
+    def __getitem__(self, place: int | slice) -> R | list[R]:
+        chosen = range(len(self))[place]
+        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
+
+
+class Stored(Unheld[R]):
     """The records of a JSON Lines file of ours, read anew whenever somebody goes through them: none is held.
 
     Args:
@@ -189,16 +208,6 @@ class Stored(Sequence[R]):
             file.close()
             raise FileChanged(self.path)
         return file
-
-    @overload
-    def __getitem__(self, place: int) -> R: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[R]: ...
-
-    def __getitem__(self, place: int | slice) -> R | list[R]:
-        chosen = range(len(self))[place]
-        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
 
     def pick(self, places: Sequence[int]) -> list[R]:
         """The records at some places, in the order of these, each read where it begins in the file."""

@@ -14,11 +14,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 from esc_eval.chat.engine import attention
-from esc_eval.chat.engine.slots import upload
+from esc_eval.chat.engine.slots import make_mask, upload
 
-APART = (
-    "cpu",
-)  # devices on which only messages of one length attend together: a call costs little there, padding does not
+APART = ("cpu",)
+"""Devices on which only messages of one length attend together: a call costs little there, padding does not."""
 NAMES = "ragged_"
 """How the names of attentions begin that read several messages in one pass; what follows attends within a part."""
 
@@ -91,7 +90,7 @@ def _part(
         end = min(capacity, -(-end // 8) * 8)
         seen = upload(starts, device)[:, None, None, None] + torch.arange(width, device=device)[:, None]
         hidden = torch.arange(end, device=device) > seen
-        mask = like.new_zeros(hidden.shape).masked_fill_(hidden, torch.finfo(like.dtype).min)
+        mask = make_mask(hidden, like.dtype)
     if min(sizes) < width:
         spots = upload([row * width + column for row, size in enumerate(sizes) for column in range(size)], device)
     return Part(rows, tokens, width, end, mask, spots)

@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from esc_eval.chat.engine.graphs import POSITIONS, ROWS, Graphs
 from esc_eval.chat.engine.ragged import PartsLost, part_rows, read_apart, reads_together
-from esc_eval.chat.engine.slots import Place, SlotLayer, upload
+from esc_eval.chat.engine.slots import Place, SlotLayer, make_mask, upload
 
 BLOCK = 128  # positions by which buffers grow at least; the last one takes what padding writes
 FORWARD_TOKENS = {"cpu": 1024, "cuda": 16384}  # tokens of one pass: larger ones gain nothing and need memory
@@ -174,7 +174,9 @@ class Rows:
         )
         read = start + upload(offsets, self.device)
         keep = upload(columns, self.device)
-        logits = self._pass(upload(tokens, self.device), read, place, self._additive(hidden[:, None]), keep)
+        logits = self._pass(
+            upload(tokens, self.device), read, place, make_mask(hidden[:, None], self.model.dtype), keep
+        )
         if one:
             return logits[0].float()
         rows = [row for row, own in enumerate(last) for _ in own]
@@ -251,7 +253,7 @@ class Rows:
         )
         last = upload([stop - 1 for stop in accumulate(sizes)], self.device)
         tokens = upload([[token for message in new for token in message]], self.device)
-        mask = self._additive(torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=self.device))  # each part has its own
+        mask = torch.zeros((1, 1, 1, 1), dtype=self.model.dtype, device=self.device)  # each part has its own
         return self._pass(tokens, place.positions, place, mask, last, parts=parts)[0]
 
     def _read_padded(self, new: Sequence[Sequence[int]], first: int, starts: Sequence[int]) -> torch.Tensor:
@@ -330,12 +332,7 @@ class Rows:
 
     def hide(self, positions: torch.Tensor, end: int) -> torch.Tensor:
         """A mask that hides what comes after each token, of the first ``end`` positions."""
-        return self._additive(torch.arange(end, device=self.device) > positions[:, None, :, None])
-
-    def _additive(self, hidden: torch.Tensor) -> torch.Tensor:
-        """A mask to add to attention's scores, of what is hidden from each token."""
-        dtype = self.model.dtype
-        return torch.zeros(hidden.shape, dtype=dtype, device=self.device).masked_fill_(hidden, torch.finfo(dtype).min)
+        return make_mask(torch.arange(end, device=self.device) > positions[:, None, :, None], self.model.dtype)
 
     def cut(self, lengths: Sequence[int]) -> None:
         """Keep only the first ``lengths[i]`` tokens of each row."""

@@ -14,6 +14,11 @@ def upload(values: Any, device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
+def make_mask(hidden: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A mask to add to attention's scores, of what is hidden from each token."""
+    return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, torch.finfo(dtype).min)
+
+
 class Download:
     """A tensor on its way to the host, which is waited for only when it is read."""
 
