@@ -96,6 +96,8 @@ def test_opening_a_large_run_holds_nothing_that_was_said(tmp_path):
     write_jsonl(tmp_path / "dialogues.jsonl", talks)
     write_jsonl(tmp_path / "ratings.jsonl", [Rating(dialogue_id=one.id, raw=said, **common) for one in talks])
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    other = make_view_run(tmp_path / "other", limit=2)
+    open_pages(Collection.open([other])).get("/dialogues?find=zebra")  # what is imported and read once is not counted
     opened = []
     assert measure_peak(lambda: opened.append(Collection.open([tmp_path]))) < size / 5
     [collection] = opened
