@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -95,6 +96,28 @@ def report(folder: Path) -> None:
     show(folder, out=folder)
 
 
+def join(folder: Path) -> None:
+    """The same of two folders with half of the lines of ``dialogues.jsonl`` each, and their ratings."""
+    from esc_eval import report as show
+
+    halves = [folder / "first", folder / "second"]
+    for half in halves:
+        half.mkdir(exist_ok=True)
+    first: set[str] = set()
+    with (folder / "dialogues.jsonl").open(encoding="utf-8") as lines:
+        middle = sum(1 for _ in lines) // 2
+    for name, key in (("dialogues.jsonl", "id"), ("ratings.jsonl", "dialogue_id")):
+        with ExitStack() as stack:
+            lines = stack.enter_context((folder / name).open(encoding="utf-8"))
+            written = [stack.enter_context((half / name).open("w", encoding="utf-8")) for half in halves]
+            for number, line in enumerate(lines):
+                one = json.loads(line)[key]
+                if name == "dialogues.jsonl" and number < middle:
+                    first.add(one)
+                written[one not in first].write(line)
+    show(halves, out=folder / "joined")
+
+
 def compare(folder: Path) -> None:
     """Supporters side by side."""
     from esc_eval import compare as beside
@@ -129,6 +152,7 @@ PARTS: dict[str, Callable[[Path], Any]] = {
     "score": score,
     "resume": score,
     "report": report,
+    "join": join,
     "compare": compare,
     "view": view,
     "pages": open_pages,
