@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from abc import ABC, abstractmethod
-from array import array
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, overload
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, FileChanged, explain_validation
@@ -28,6 +28,7 @@ from esc_eval.files.cell_tables import ENDINGS, read_cell_table
 from esc_eval.files.columns import Columns
 from esc_eval.files.rating_layout import KEY, OF_DIALOGUES
 from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_table, spell_official
+from esc_eval.files.scratch import Column
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
 from esc_eval.reading import (
@@ -219,9 +220,12 @@ class Stored(Unheld[R]):
         return found
 
     @cached_property
-    def _begins(self) -> "array[int]":
+    def _begins(self) -> npt.NDArray[np.int64]:
         with self._open() as file:
-            return find_lines(file)
+            begins = Column(np.int64)
+            for at in find_lines(file):
+                begins.append(at)
+            return begins.done()
 
 
 def _stamp(found: os.stat_result) -> tuple[int, ...]:
@@ -290,7 +294,8 @@ def check_unique(ids: Iterable[str], kind: str, where: str) -> None:
 
 def check_unique_anew(ids: Callable[[], Iterable[str]], kind: str, where: str) -> None:
     """As ``check_unique``, of ids that can be gone through again, so that none is held but its hash."""
-    hashes = np.sort(np.fromiter(map(hash, ids()), dtype=np.int64))
+    hashes = np.fromiter(map(hash, ids()), dtype=np.int64)
+    hashes.sort()
     suspected = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
     if suspected:
         check_unique((name for name in ids() if hash(name) in suspected), kind, where)

@@ -5,7 +5,6 @@ import os
 import re
 import stat
 import sys
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -128,14 +127,13 @@ def is_wide(path: Path) -> bool:
         return False
 
 
-def find_lines(file: BinaryIO) -> "array[int]":
+def find_lines(file: BinaryIO) -> Iterator[int]:
     """Where each line of a text begins that ``read_lines`` reads and that is not blank, in bytes; of none in UTF-16."""
-    found, at = array("q"), file.seek(len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0)
+    at = file.seek(len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0)
     for line in file:
         if line.startswith(b"{") or line.decode("utf-8").strip():
-            found.append(at)
+            yield at
         at += len(line)
-    return found
 
 
 def read_any_text(path: Path) -> tuple[str, str | None]:

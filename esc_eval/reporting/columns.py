@@ -1,7 +1,8 @@
 """What tables need of dialogues and ratings, as columns: made in one pass over either, of which none is held.
 
 Dialogues that say the same of what tables count have one ``About`` together, ratings one ``Said``; a column holds which
-of them each has. A dialogue takes its id and 30 bytes, a rating 5 bytes, 13 where it has an expected level.
+of them each has. A dialogue takes its id and 30 bytes, a rating 5 bytes, 13 where it has an expected level; of ids and
+of what ratings take, no more than a fixed part is in memory (``files.scratch``).
 """
 
 from array import array
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from esc_eval.files.chosen import pick_records
+from esc_eval.files.scratch import CHUNK, Column, blocks, let_go, select
 from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark, Played, Rating, Turn, number_repeats
 from esc_eval.scoring.training_range import is_outside
 
@@ -24,8 +26,6 @@ Mask = npt.NDArray[np.bool_]
 T = TypeVar("T")
 DERIVED = ("ensemble ", "calibration ")
 """How the parser of ratings begins that were made of other judges' ratings: these are no judges of their own."""
-CHUNK = 1 << 18
-"""Rows that are worked on at a time where that takes memory for each."""
 LOW_MASS = 0.5
 """Probability of all levels together under which a scorer wanted to say something else."""
 
@@ -214,10 +214,10 @@ class Kinds(Generic[T]):
         Args:
             where: Which of the things count; None = all.
         """
-        own = self.kind if where is None else self.kind[where]
+        own = self.kind if where is None else select(self.kind, where)
         counts, first = np.zeros(len(self.kinds), dtype=np.intp), self._first(own)
-        for start in range(0, len(own), CHUNK):
-            counts += np.bincount(own[start : start + CHUNK], minlength=len(counts))
+        for part in blocks(own):
+            counts += np.bincount(own[part], minlength=len(counts))
         there = np.flatnonzero(counts)
         return [(self.kinds[i], int(counts[i])) for i in there[np.argsort(first[there], kind="stable")]]
 
@@ -227,11 +227,13 @@ class Kinds(Generic[T]):
         for start in reversed(range(0, len(own), CHUNK)):
             part = own[start : start + CHUNK][::-1]
             first[part] = np.arange(start + len(part) - 1, start - 1, -1, dtype=np.int32)  # what is written last stays
+            let_go(own)
         return first
 
     def first_places(self) -> list[int]:
         """Where each kind that occurs does so first, in order."""
-        return sorted(self._first(self.kind)[np.unique(self.kind)].tolist())
+        there = sorted({code for part in blocks(self.kind) for code in np.unique(self.kind[part]).tolist()})
+        return sorted(self._first(self.kind)[there].tolist())
 
     def each(self, what: Callable[[T], Any], dtype: Any = None) -> npt.NDArray[Any]:
         """Something of the kind of each thing."""
@@ -247,7 +249,7 @@ class Kinds(Generic[T]):
 
 
 class Ids(Sequence[str]):
-    """Ids, of which each is made anew when it is asked for: held is their UTF-8, one after the other.
+    """Ids, of which each is made anew when it is asked for: what is kept is their UTF-8, one after the other.
 
     Args:
         text: Of all.
@@ -256,33 +258,48 @@ class Ids(Sequence[str]):
     """
 
     def __init__(
-        self, text: bytes | bytearray, ends: npt.NDArray[np.int64], places: npt.NDArray[np.integer] | None = None
+        self,
+        text: npt.NDArray[np.uint8],
+        ends: npt.NDArray[np.int64],
+        places: npt.NDArray[np.integer] | None = None,
     ) -> None:
         self._text, self._ends, self._places = text, ends, places
 
     @classmethod
     def of(cls, names: Iterable[str]) -> "Ids":
         """One pass over ids."""
-        text, ends = bytearray(), array("q")
+        text, ends, end = Column(np.uint8), Column(np.int64), 0
         for name in names:
-            text += name.encode("utf-8", "surrogatepass")
-            ends.append(len(text))
-        return cls(text, _as_numbers(ends))
+            encoded = name.encode("utf-8", "surrogatepass")
+            end += len(encoded)
+            text.extend(encoded)
+            ends.append(end)
+        return cls(text.done(), ends.done())
 
     def __len__(self) -> int:
         return len(self._ends if self._places is None else self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), CHUNK):
+            for at in range(start, min(start + CHUNK, len(self))):
+                yield self[at]
+            self.let_go()
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
             return [self[i] for i in range(len(self))[at]]
         place = int(range(len(self))[at] if self._places is None else self._places[at])
         begin = int(self._ends[place - 1]) if place else 0
-        return self._text[begin : self._ends[place]].decode("utf-8", "surrogatepass")
+        return self._text[begin : self._ends[place]].tobytes().decode("utf-8", "surrogatepass")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]  # as of a list
+
+    def let_go(self) -> None:
+        """Take those that were looked at out of memory, where they stand in a file."""
+        let_go(self._text, self._ends)
 
     def take(self, which: npt.NDArray[Any]) -> "Ids":
         """Some of them, by a mask or by places."""
@@ -292,28 +309,37 @@ class Ids(Sequence[str]):
     def order(self) -> Places:
         """Their places as ``sorted`` has them: by eight bytes at a time, as long as some are alike so far."""
         chosen = np.arange(len(self._ends), dtype=np.int32) if self._places is None else self._places
-        ends = self._ends[chosen]
-        begins = np.where(chosen > 0, self._ends[chosen - 1], 0)
-        raw = np.frombuffer(self._text or b"-", dtype=np.uint8)
         order = np.arange(len(chosen), dtype=np.int32)
         group = np.zeros(len(chosen), dtype=np.int32)
-        longest = int((ends - begins).max(initial=0))
+        longest = max((int(sizes.max(initial=0)) for sizes in self._words(chosen, None)), default=0)
         for step in (*range(0, longest, 8), None):  # in the end by length: one may be another and bytes of zero
             if len(order) and group[-1] == len(order) - 1:
                 break
-            if step is None:
-                word = (ends - begins)[order].astype(np.uint64)
-            else:
-                word = np.zeros(len(order), dtype=np.uint64)
-                for at in range(step, step + 8):
-                    there = begins + at
-                    byte = np.where(there < ends, raw[np.minimum(there, len(raw) - 1)], np.uint8(0))
-                    word = word << np.uint64(8) | byte[order]
+            word = np.zeros(len(order), dtype=np.uint64)
+            for start, found in zip(range(0, len(order), CHUNK), self._words(chosen, step), strict=True):
+                word[start : start + CHUNK] = found
+            word = word[order]
             by = np.lexsort((word, group))
             order, word, group = order[by], word[by], group[by]
+            del by
             apart = (group[1:] != group[:-1]) | (word[1:] != word[:-1])
             group = np.concatenate([np.zeros(min(1, len(order)), dtype=np.int32), np.cumsum(apart, dtype=np.int32)])
         return order
+
+    def _words(self, chosen: npt.NDArray[np.integer], step: int | None) -> Iterator[npt.NDArray[np.uint64]]:
+        """Of some ids, a block at a time, eight bytes from a place on as a number, or their lengths."""
+        raw = self._text if len(self._text) else np.frombuffer(b"-", dtype=np.uint8)
+        for start in range(0, len(chosen), CHUNK):
+            own = chosen[start : start + CHUNK]
+            ends = self._ends[own]
+            begins = np.where(own > 0, self._ends[own - 1], 0)
+            word = np.zeros(len(own), dtype=np.uint64) if step is not None else (ends - begins).astype(np.uint64)
+            for at in () if step is None else range(step, step + 8):
+                there = begins + at
+                byte = np.where(there < ends, raw[np.minimum(there, len(raw) - 1)], np.uint8(0))
+                word = word << np.uint64(8) | byte
+            yield word
+            self.let_go()
 
 
 @dataclass(frozen=True, eq=False)
@@ -490,7 +516,7 @@ class RatingColumns(Kinds[Said]):
         ratings = ratings if isinstance(ratings, Sequence) else tuple(ratings)
         kinds: dict[Said, int] = {}
         names: dict[str, int] = {}
-        kind, dialogue, expected = array("i"), array("i"), array("d")
+        kind, dialogue, expected = Column(np.int32), Column(np.int32), Column(np.float64)
         find = dialogues.finder() if dialogues is not None else lambda name: names.setdefault(name, len(names))
         last, at, unknown = None, -1, None
         for one in ratings:
@@ -500,12 +526,15 @@ class RatingColumns(Kinds[Said]):
                 unknown = last if at < 0 and unknown is None else unknown
             kind.append(kinds.setdefault(Said.of(one), len(kinds)))
             dialogue.append(at)
-            if one.expected is not None and not expected:
-                expected.extend([np.nan] * (len(kind) - 1))
-            if expected or one.expected is not None:
+            if one.expected is not None and not len(expected):
+                for _ in range(len(kind) - 1):
+                    expected.append(np.nan)
+            if len(expected) or one.expected is not None:
                 expected.append(np.nan if one.expected is None else one.expected)
-        known = _as_numbers(expected) if expected else None
-        return cls(list(kinds), _shrink(_as_numbers(kind)), _as_numbers(dialogue), known, unknown, ratings)
+        if dialogues is not None:
+            dialogues.ids.let_go()
+        known = expected.done() if len(expected) else None
+        return cls(list(kinds), _shrink(kind.done()), dialogue.done(), known, unknown, ratings)
 
     def take(self, where: Mask) -> Self:
         """Some of them, in their order."""
@@ -513,11 +542,18 @@ class RatingColumns(Kinds[Said]):
             return self
         return replace(
             self,
-            kind=self.kind[where],
-            dialogue=self.dialogue[where],
-            expected=None if self.expected is None else self.expected[where],
+            kind=select(self.kind, where),
+            dialogue=select(self.dialogue, where),
+            expected=None if self.expected is None else select(self.expected, where),
             source=(),
         )
+
+    def renumber(self, new: Places) -> Self:
+        """The same, of dialogues whose places are others now."""
+        found = Column(np.int32)
+        for part in blocks(self.dialogue):
+            found.extend(new[self.dialogue[part]])
+        return replace(self, dialogue=found.done())
 
     def levels(self, expected: bool) -> npt.NDArray[np.float64]:
         """Level of each, or expected level; NaN where there is none, infinite where its dimension does not apply."""
@@ -546,13 +582,19 @@ class RatingColumns(Kinds[Said]):
             source: What these are of.
         """
         kinds: dict[Said, int] = {}
-        codes = [np.array([kinds.setdefault(one, len(kinds)) for one in p.kinds], dtype=np.int32) for p in parts]
-        expected = [np.full(len(p), np.nan) if p.expected is None else p.expected for p in parts]
+        kind, dialogue, expected = Column(np.int32), Column(np.int32), Column(np.float64)
+        for one in parts:
+            code = np.array([kinds.setdefault(said, len(kinds)) for said in one.kinds], dtype=np.int32)
+            for part in blocks(one.kind, one.dialogue):
+                kind.extend(code[one.kind[part]])
+                dialogue.extend(one.dialogue[part])
+                none = np.full(part.stop - part.start, np.nan)
+                expected.extend(none if one.expected is None else one.expected[part])
         return cls(
             list(kinds),
-            np.concatenate([code[part.kind] for code, part in zip(codes, parts, strict=True)]),
-            np.concatenate([part.dialogue for part in parts]),
-            None if all(part.expected is None for part in parts) else np.concatenate(expected),
+            kind.done(),
+            dialogue.done(),
+            None if all(part.expected is None for part in parts) else expected.done(),
             next((part.unknown for part in parts if part.unknown is not None), None),
             source,
         )
@@ -576,23 +618,39 @@ class RatingColumns(Kinds[Said]):
 
     def find_dialogues(self, what: Callable[[Said], Any]) -> Places:
         """The dialogues of which some rating is such that something holds, each once."""
-        there = np.zeros(int(self.dialogue.max(initial=-1)) + 1, dtype=np.bool_)
-        there[self.dialogue[self.having(what)]] = True
-        return np.flatnonzero(there).astype(np.int32)
+        return np.flatnonzero(self.are_rated(self.having(what))).astype(np.int32)
+
+    def are_rated(self, where: Mask | None = None, many: int = 0) -> Mask:
+        """Of each dialogue whether it has ratings.
+
+        Args:
+            where: Which of the ratings count; None = all.
+            many: How many dialogues there are; 0 = up to the last that has ratings.
+        """
+        places = self.dialogue if where is None else select(self.dialogue, where)
+        there = np.zeros(many or 1 + max((int(places[part].max()) for part in blocks(places)), default=-1), np.bool_)
+        for part in blocks(places):
+            there[places[part]] = True
+        return there
 
 
 def gather(values: npt.NDArray[Any], places: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
     """``values[places]`` of one dimension; for the places themselves, numpy makes a copy of eight bytes each."""
     found = np.empty(len(places), dtype=values.dtype)
-    for start in range(0, len(places), CHUNK):
-        found[start : start + CHUNK] = values[places[start : start + CHUNK]]
+    for part in blocks(places):
+        found[part] = values[places[part]]
     return found
 
 
 def _shrink(numbers: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
     """Whole numbers in the smallest type that has them all."""
-    ends = np.array([numbers.min(initial=0), numbers.max(initial=0)])
-    return numbers.astype(np.result_type(*map(np.min_scalar_type, ends)))
+    low = min((int(numbers[part].min()) for part in blocks(numbers)), default=0)
+    high = max((int(numbers[part].max()) for part in blocks(numbers)), default=0)
+    dtype = np.result_type(*map(np.min_scalar_type, (min(low, 0), max(high, 0))))
+    found = Column(dtype)
+    for part in blocks(numbers):
+        found.extend(numbers[part].astype(dtype))
+    return found.done()
 
 
 def _as_numbers(numbers: "array[Any]") -> npt.NDArray[Any]:

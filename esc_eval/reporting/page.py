@@ -16,7 +16,7 @@ from esc_eval.files.chosen import pick_records
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
-from esc_eval.reporting.columns import DialogueColumns, RatingColumns
+from esc_eval.reporting.columns import DialogueColumns, RatingColumns, gather
 from esc_eval.reporting.course import NAMES, draw_curves, place_faults
 from esc_eval.reporting.find import mark
 from esc_eval.reporting.render import Table, table_html
@@ -79,9 +79,10 @@ def as_page(
         {rubric.id: rubric} if isinstance(rubric, Rubric) else rubric
     )
     chosen = choose_dialogues(talks, shown)
-    on_page = np.isin(given.dialogue, list(map(talks.finder(), (dialogue.id for dialogue in chosen))))
+    shown_at = np.zeros(len(talks) + 1, dtype=np.bool_)  # the last is of ratings without a dialogue
+    shown_at[list(map(talks.finder(), (dialogue.id for dialogue in chosen)))] = True
     by_dialogue: dict[str, list[Rating]] = defaultdict(list)
-    for rating in pick_records(given.source, np.flatnonzero(on_page).tolist()):
+    for rating in pick_records(given.source, np.flatnonzero(gather(shown_at, given.dialogue)).tolist()):
         by_dialogue[rating.dialogue_id].append(rating)
     script = '"use strict";\n' + "\n".join(map(_read, SCRIPTS))
     return environment.get_template("report.html.jinja").render(

@@ -123,7 +123,7 @@ def _has_repeats(board: Board) -> bool:
     """Whether a supporter has two scored dialogues on one card."""
     if not board.even or not board.dimensions:
         return False
-    scored = np.isfinite(board.scores).any(1)
+    scored = board.scored
     cell = board.card[scored] * np.intp(len(board.models)) + board.model[scored]
     return bool(len(cell)) and np.bincount(cell).max() > 1
 
@@ -168,7 +168,7 @@ def find_repeats(
     board = split_seekers(board, occasions)
     if not _has_repeats(board):
         return None
-    scored = np.isfinite(board.scores).any(1)
+    scored = board.scored
     from esc_eval.statistics.repeats import find_fragile, seed_interval, split_variance, tabulate_cells
 
     steps = min(STEPS, scale[1] - scale[0])
@@ -269,7 +269,8 @@ def _values(board: Board, column: str) -> Array:
     if column != AVERAGE:
         return np.asarray(board.scores[:, board.dimensions.index(column)])
     turned = np.array([d in board.turned for d in board.dimensions])
-    return np.asarray(np.where(turned, FULL - board.scores, board.scores).mean(1))
+    scores = np.ascontiguousarray(board.scores)
+    return np.asarray(np.where(turned, FULL - scores, scores).mean(1))
 
 
 def _columns(board: Board) -> dict[str, tuple[Array, Array, Array]]:

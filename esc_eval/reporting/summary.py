@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer
 
+from esc_eval.files.scratch import blocks, select
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.columns import About, DialogueColumns, Mask, Places, RatingColumns, Said, add_up, gather
 from esc_eval.reporting.descriptions import describe_replies
@@ -295,12 +296,13 @@ def _is_by(said: Said, rubric: str, rater: str | None = None, kind: str | None =
 def _refuse_strange(given: RatingColumns, rubric: Rubric | Mapping[str, Rubric]) -> None:
     """Refuse the first rating of an unknown dialogue or dimension."""
     known = given.having(lambda said: said.dimension in choose_rubric(rubric, said.rubric).keys)
-    strange = np.flatnonzero((given.dialogue < 0) | ~known)
-    if not len(strange):
+    each = ((part.start, (given.dialogue[part] < 0) | ~known[part]) for part in blocks(given.dialogue))
+    strange = next((start + int(found.argmax()) for start, found in each if found.any()), None)
+    if strange is None:
         return
-    if given.dialogue[strange[0]] < 0:
+    if given.dialogue[strange] < 0:
         raise ValueError(f"a rating of dialogue {given.unknown!r}, which is not among the dialogues")
-    said = given.kinds[given.kind[strange[0]]]
+    said = given.kinds[given.kind[strange]]
     raise ValueError(
         f"a rating of {said.dimension!r}, which is no dimension of rubric {choose_rubric(rubric, said.rubric).id}"
     )
@@ -430,11 +432,10 @@ def _make_board(
     first = given.kinds[given.kind[0]]
     carried, by_people = first.rubric, first.rater_kind == "human"
     ratings = given.take(find_last_word(given)) if by_people else given
-    rated = np.zeros(len(every), dtype=np.bool_)
-    rated[ratings.dialogue] = True
+    rated = ratings.are_rated(many=len(every))
     talks = every.take(rated)
     if talks is not every:
-        ratings = replace(ratings, dialogue=gather(np.cumsum(rated, dtype=np.int32) - 1, ratings.dialogue))
+        ratings = ratings.renumber(np.cumsum(rated, dtype=np.int32) - 1)
     _refuse_repeated(ratings, talks)
     clustered_by: Literal["card", "dialogue"] = "card" if talks.by_card else "dialogue"
     scale = describe_scale(rubric.levels)
@@ -568,7 +569,7 @@ def _refuse_repeated(given: RatingColumns, talks: DialogueColumns) -> None:
     found = []
     for rater, dimension in dict.fromkeys((said.rater, said.dimension) for said, _ in given.counted()):
         here = given.where(lambda said: (said.rater, said.dimension), (rater, dimension))
-        rated = given.dialogue[here]
+        rated = select(given.dialogue, here)
         if np.any(twice := np.bincount(rated) > 1):
             found.append((int(np.flatnonzero(here)[twice[rated]][0]), rater, dimension))
     if found:

@@ -180,6 +180,7 @@ def adjust_means(
     for one in columns:
         right += np.bincount(one, weight * centred, p)
     effects = inverse @ right
+    del centred
     rest = centre((score - sum((effects[one] for one in columns), np.zeros(len(score))))[:, None])[:, 0]
     inner, own = np.zeros((clusters, models)), count[:, :models]
     for one in columns:

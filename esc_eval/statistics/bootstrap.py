@@ -13,14 +13,16 @@ replacement. They are too narrow with few clusters and are widened as in Hesterb
 69(4), section 3.3, "expanded percentile"), which makes them match Student's t for a mean.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.scratch import Table, is_mapped, let_go
 from esc_eval.statistics import CONFIDENCE, DRAWS
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
@@ -33,6 +35,8 @@ Totals = Mapping[str, Array]
 
 CHUNK = 4_000_000
 """Numbers held at once by one block of bootstrap draws."""
+PART = 1 << 24
+"""Bytes of a table in a file that are worked on at a time."""
 UNSEEN = 0.5
 """Weight of the card that nobody saw, in cards (docs/statistics.md says why)."""
 DECIMALS = 10
@@ -149,9 +153,9 @@ class ClusterTables:
         return cls(sparse.csr_array(sparse.hstack([sparse.csr_array(m) for m, _ in parts.values()])), blocks)
 
     @classmethod
-    def sums(cls, rows: Array, shape: tuple[int, ...]) -> "ClusterTables":
+    def sums(cls, table: Table, shape: tuple[int, ...]) -> "ClusterTables":
         """Of sums and numbers: the first and the second half of the columns, each of a shape."""
-        return cls(_thin(rows), {"sum": (0, shape), "n": (rows.shape[1] // 2, shape)})
+        return cls(_thin(table.done()), {"sum": (0, shape), "n": (table.shape[1] // 2, shape)})
 
     def split(self, columns: Array) -> Totals:
         """Named totals with leading batch dimensions from rows of column sums, shape (..., columns)."""
@@ -163,15 +167,15 @@ class ClusterTables:
 
     def totals(self) -> Totals:
         """Totals of the sample itself."""
-        if self.rows.shape[1] == 1 and isinstance(self.rows, np.ndarray):  # added up in order, as several columns are
-            return self.split(np.cumsum(self.rows)[-1:])
+        if isinstance(self.rows, np.ndarray) and (self.rows.shape[1] == 1 or is_mapped(self.rows)):
+            return self.split(np.array([np.cumsum(c)[-1] for c in each_column(self.rows)]))  # in order, as several are
         return self.split(np.asarray(self.rows.sum(axis=0), dtype=float).ravel())
 
     def _weigh(self) -> Callable[[Array], Array]:
         """What adds up rows by weights of shape (draws, clusters)."""
         rows = self.rows
         if isinstance(rows, np.ndarray):
-            return lambda weights: weights @ rows
+            return lambda weights: multiply(weights, rows)
         if rows.nnz > DENSE_SHARE * rows.shape[0] * rows.shape[1]:
             full = rows.toarray()
             return lambda weights: weights @ full
@@ -254,7 +258,26 @@ def _thin(rows: Array) -> "sparse.csr_array | Array":
     """Rows as a sparse table where few are filled."""
     from scipy import sparse
 
-    return rows if np.count_nonzero(rows) > DENSE_SHARE * rows.size else sparse.csr_array(rows)
+    return rows if sum(map(np.count_nonzero, each_column(rows))) > DENSE_SHARE * rows.size else sparse.csr_array(rows)
+
+
+def each_column(table: Array) -> Iterator[Array]:
+    """The columns of a table; of one in a file each is let go when the next is asked for."""
+    for column in table.T:
+        yield column
+        let_go(table)
+
+
+def multiply(weights: Array, rows: Array) -> Array:
+    """``weights @ rows``; of a table in a file, some columns at a time."""
+    if not is_mapped(rows):
+        return weights @ rows
+    found, width = np.empty((len(weights), rows.shape[1])), max(2, PART // (8 * len(rows)))
+    begins = [*range(0, max(1, rows.shape[1] - 1), width), rows.shape[1]]  # no column is alone, whose sum may differ
+    for begin, end in pairwise(begins):
+        found[:, begin:end] = weights @ rows[:, begin:end]
+        let_go(rows)
+    return found
 
 
 def code_clusters(clusters: Sequence[object] | npt.NDArray[Any]) -> tuple[npt.NDArray[np.integer], int]:
@@ -275,14 +298,14 @@ def _checked_table(table: npt.ArrayLike, clusters: Sequence[object] | npt.NDArra
     array = np.asarray(table, dtype=np.float64)
     if array.ndim != 2 or not array.size:
         raise ValueError("expected a table of at least one row and one column")
-    if np.isinf(array).any():
+    if any(np.isinf(column).any() for column in each_column(array)):
         raise ValueError("values must be finite, or NaN where missing")
     if len(clusters) != len(array):
         raise ValueError(f"{len(array)} rows but {len(clusters)} cluster labels")
     return array
 
 
-def _size_of_unseen(counts: Array) -> Array:
+def _size_of_unseen(counts: npt.NDArray[Any]) -> Array:
     """Values that the card that nobody saw has: as many as those seen have on average, over the first axis."""
     size: Array = counts.sum(0) / np.maximum((counts > 0).sum(0), 1)
     return size
@@ -317,7 +340,7 @@ def estimate_group_means(
     if len(group) != len(array):
         raise ValueError(f"{len(array)} rows but {len(group)} groups")
     slack = 1e-9 * (scale[1] - scale[0])
-    if (array < scale[0] - slack).any() or (array > scale[1] + slack).any():
+    if any((c < scale[0] - slack).any() or (c > scale[1] + slack).any() for c in each_column(array)):
         raise ValueError(f"values must lie on the scale, from {scale[0]:g} to {scale[1]:g}")
     code, cards = code_clusters(clusters)
     many_groups, columns = int(group.max()) + 1, array.shape[1]
@@ -331,31 +354,34 @@ def estimate_group_means(
     for column, full in (turned or {}).items():
         sign[column], offset[column] = -1, full
     cells = cards * many_groups
-    table = np.zeros((cards, 2, many_groups, columns))
-    for j in range(columns):  # one at a time: what is in between takes memory for each dialogue
-        sums = np.bincount(place, np.nan_to_num(offset[j] + sign[j] * array[:, j]), cells)
-        counts = np.bincount(place, ~np.isnan(array[:, j]), cells)
-        table[:, 0, :, j], table[:, 1, :, j] = sums.reshape(cards, -1), counts.reshape(cards, -1)
-    rows = np.bincount(place[~np.isnan(array).all(axis=1)], minlength=cells).reshape(cards, many_groups)
-    del place
-    n = table[:, 1].sum(0)
-    if even:
-        for j in range(columns):
-            table[:, 0, :, j] /= np.maximum(table[:, 1, :, j], 1)
-        np.minimum(table[:, 1], 1, out=table[:, 1])
+    filled, there = Table(cards, 2 * many_groups * columns), np.zeros(len(array), dtype=np.bool_)
+    n, own_cards, size = np.zeros((3, many_groups, columns))
+    for j, values in enumerate(each_column(array)):  # one at a time: what is in between takes memory for each dialogue
+        known = ~np.isnan(values)
+        there |= known
+        sums = np.asarray(np.bincount(place, np.nan_to_num(offset[j] + sign[j] * values), cells), dtype=float)
+        counts = np.asarray(np.bincount(place, known, cells), dtype=float)
+        sums, counts = sums.reshape(cards, -1), counts.reshape(cards, -1)
+        n[:, j], own_cards[:, j] = counts.sum(0), (counts > 0).sum(0)
+        if even:
+            sums, counts = sums / np.maximum(counts, 1), np.minimum(counts, 1)
+        size[:, j] = _size_of_unseen(counts)
+        for g in range(many_groups):
+            filled.put(g * columns + j, sums[:, g])
+            filled.put((many_groups + g) * columns + j, counts[:, g])
+        del sums, counts
+    rows = np.bincount(place[there], minlength=cells).reshape(cards, many_groups)
+    members, reach = rows.sum(0), (rows > 0).sum(0)
+    del place, there, rows
 
     def statistic(t: Totals) -> dict[str, Array]:
         mean = ratio(t["sum"], t["n"])
         return {"mean": mean, "average": mean.mean(-1)}
 
-    by_cluster = table[:, 1]
-    tables = ClusterTables.sums(table.reshape(cards, -1), (many_groups, columns))
-    size = _size_of_unseen(by_cluster)
+    tables = ClusterTables.sums(filled, (many_groups, columns))
     ends = np.sort(offset + sign * np.array(scale)[:, None], axis=0)
     extremes = [np.concatenate([(size * end).ravel(), size.ravel()]) for end in ends]
     one, lows, highs = tables.draw_bounded(statistic, boot, extremes)
-    own_cards = (by_cluster > 0).sum(0)
-    members, reach = rows.sum(0), (rows > 0).sum(0)
 
     def estimate(name: str, at: tuple[int, ...], size: float, clusters: int, why: str) -> Estimate:
         ends = [np.moveaxis(drawn[name], 0, -1)[at] for drawn in (lows, highs)]
@@ -404,20 +430,20 @@ def estimate_gaps(
     array = _checked_table(gaps, clusters)
     code, cards = code_clusters(clusters)
     columns = array.shape[1]
-    table, end = np.zeros((cards, 2, columns)), np.zeros(columns)
-    for j in range(columns):
-        sums = np.bincount(code, np.nan_to_num(array[:, j]), cards)
-        counts = np.bincount(code, ~np.isnan(array[:, j]), cards)
+    table = Table(cards, 2 * columns)
+    n, own, size, end = np.zeros((4, columns))
+    for j, values in enumerate(each_column(array)):
+        sums = np.bincount(code, np.nan_to_num(values), cards)
+        counts = np.bincount(code, ~np.isnan(values), cards)
         each = np.round(ratio(sums, counts), 9)
         largest = np.abs(np.nan_to_num(each)).max()
         end[j] = largest + (limit - largest) / (1 + _off_mode(each))
-        table[:, 0, j], table[:, 1, j] = sums, counts
-    by_cluster = table[:, 1]
-    tables = ClusterTables.sums(table.reshape(cards, -1), (columns,))
-    size = _size_of_unseen(by_cluster)
+        n[j], own[j], size[j] = counts.sum(), (counts > 0).sum(), _size_of_unseen(counts)
+        table.put(j, sums)
+        table.put(columns + j, counts)
+    tables = ClusterTables.sums(table, (columns,))
     extremes = [np.concatenate([size * side * end, size]) for side in (-1, 1)]
     one, lows, highs = tables.draw_bounded(lambda t: {"mean": ratio(t["sum"], t["n"])}, boot, extremes)
-    n, own = by_cluster.sum(0), (by_cluster > 0).sum(0)
     return [
         boot.between(float(one["mean"][j]), lows["mean"][:, j], highs["mean"][:, j], int(n[j]), int(own[j]), why)
         for j in range(columns)

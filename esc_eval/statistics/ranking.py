@@ -15,8 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from esc_eval.files.scratch import Table, let_go
 from esc_eval.statistics.adjusted import Adjusted, Codes, adjust_means, average_adjusted, widening
-from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_gaps, estimate_group_means
+from esc_eval.statistics.bootstrap import (
+    CHUNK,
+    Bootstrap,
+    ClusterTables,
+    each_column,
+    estimate_gaps,
+    estimate_group_means,
+    multiply,
+)
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.scale import FULL, to_points
 
@@ -162,7 +171,7 @@ class Board:
         """
         there, raters = names
         present = tuple(d for d in dimensions if d in there and d not in left_out)
-        scores, exempt = np.full((len(dialogue), len(present)), np.nan), None
+        scores, exempt = Table(len(dialogue), len(present)), None
         for j, name in enumerate(present):
             row, level = of(name)
             kept, beside = np.isfinite(level), np.isinf(level)
@@ -173,7 +182,7 @@ class Board:
                 row, level = row[kept], level[kept]
             count = np.bincount(row, minlength=len(dialogue))
             total = np.bincount(row, to_points(level, *scale), len(dialogue))
-            np.divide(total, count, out=scores[:, j], where=count > 0)
+            scores.put(j, np.divide(total, count, out=np.full(len(dialogue), np.nan), where=count > 0))
             if exempt is not None:
                 exempt[count > 0, j] = False
 
@@ -187,7 +196,7 @@ class Board:
             models,
             present,
             tuple(raters),
-            scores,
+            scores.done(),
             model,
             cards,
             card,
@@ -209,22 +218,32 @@ class Board:
         """Dialogue, dimension and rater (indices) and points of each single score, in order; not held."""
         return self.tell_given()
 
-    def weights(self, dialogues: Codes) -> Array:
+    def weights(self, dialogues: Codes | npt.NDArray[np.bool_] | slice) -> Array:
         """What each of some dialogues counts for its model: with cards that count once, its part of its card's."""
+        card = self.card[dialogues]
         if not self.even:
-            return np.ones(len(dialogues))
-        cell = self.card[dialogues] * np.intp(len(self.models)) + self.model[dialogues]
+            return np.ones(len(card))
+        cell = card * np.intp(len(self.models)) + self.model[dialogues]
         return np.asarray(1 / np.bincount(cell)[cell])
 
     @property
     def sizes(self) -> dict[str, Size]:
         """How much there is of each model."""
-        found = {}
-        for i, name in enumerate(self.models):
-            own = self.model == i
-            there = np.isfinite(self.scores[own])
-            beside = 0 if self.exempt is None else int(self.exempt[own].sum())
-            found[name] = Size(len(there), int(there.any(1).sum()), int((~there).sum()) - beside)
+        many = len(self.models)
+        played, some = np.bincount(self.model, minlength=many), np.bincount(self.model[self.scored], minlength=many)
+        left = played * len(self.dimensions)
+        for scores in each_column(self.scores):
+            left -= np.bincount(self.model[np.isfinite(scores)], minlength=many)
+        for beside in () if self.exempt is None else self.exempt.T:
+            left -= np.bincount(self.model[beside], minlength=many)
+        return {name: Size(int(played[i]), int(some[i]), int(left[i])) for i, name in enumerate(self.models)}
+
+    @property
+    def scored(self) -> npt.NDArray[np.bool_]:
+        """Shape (dialogues,): which have a score in some dimension."""
+        found = np.zeros(len(self.model), dtype=np.bool_)
+        for scores in each_column(self.scores):
+            found |= np.isfinite(scores)
         return found
 
     @property
@@ -271,20 +290,24 @@ class Board:
                 weight = self.weights(there)[first] / np.bincount(at, minlength=len(own))[at]  # every dialogue once
                 yield name, adjust_means(points[here], self.model[at], card[at], shape, weight, rater[here], paired)
             else:
-                at = np.flatnonzero(np.isfinite(self.scores[:, i]) & own)
+                where = np.isfinite(self.scores[:, i]) & own
+                some = slice(None) if where.all() else where  # of all no copy is made
+                weight = self.weights(some)
                 yield (
                     name,
-                    adjust_means(self.scores[at, i], self.model[at], card[at], shape, self.weights(at), None, paired),
+                    adjust_means(self.scores[some, i], self.model[some], card[some], shape, weight, None, paired),
                 )
+                let_go(self.scores)
 
     def shared_cards(self, column: str) -> Codes:
         """Shape (models, models): cards on which both have a score; for the average, in the dimension with fewest."""
         cell = self.card * np.intp(len(self.models)) + self.model
         found = []
-        for i in range(len(self.dimensions)) if column == AVERAGE else [self.dimensions.index(column)]:
-            there = np.zeros((len(self.cards), len(self.models)))
-            there.reshape(-1)[cell[np.isfinite(self.scores[:, i])]] = 1
-            found.append(there.T @ there)
+        for name, scores in zip(self.dimensions, each_column(self.scores), strict=True):
+            if column in (name, AVERAGE):
+                there = np.zeros((len(self.cards), len(self.models)))
+                there.reshape(-1)[cell[np.isfinite(scores)]] = 1
+                found.append(there.T @ there)
         return np.asarray(np.min(found, axis=0), dtype=np.intp)
 
 
@@ -478,24 +501,30 @@ def _compare(
     first, second = pairs.T
     shared = board.shared_cards(column)[first, second]
     gap, tested, wider = np.full(len(pairs), np.nan), np.zeros(len(pairs), dtype=bool), np.ones(len(pairs))
-    null, gaps = np.zeros((len(pairs), len(board.cards))).T, np.full((len(pairs), len(board.cards)), np.nan).T
-    if adjusted is not None:
+    nulls, each_gap = Table(len(board.cards), len(pairs), "F"), Table(len(board.cards), len(pairs), "F")
+    if adjusted is None:
+        for j in range(len(pairs)):
+            each_gap.put(j, np.nan)
+    else:
         alone = np.array([pair in confounded for pair in map(tuple, pairs.tolist())], dtype=bool)
         tested = adjusted.linked[first, second] & (shared > 0) & ~alone
         for j in range(len(pairs)):  # one at a time: what is in between takes memory for each card
             [gap[j]], values, zero, share = adjusted.pair(first[[j]], second[[j]])
             [wider[j]] = widening(share, np.isfinite(values).sum(0), boot.confidence)
-            if tested[j] and np.isfinite(gap[j]):
-                null[:, j] = np.round(zero[:, 0], 12)  # what is zero but for rounding has no sign
-                gaps[:, j] = np.round(values[:, 0], DECIMALS)
+            known = tested[j] and np.isfinite(gap[j])
+            if known:
+                nulls.put(j, np.round(zero[:, 0], 12))  # what is zero but for rounding has no sign
+            each_gap.put(j, np.round(values[:, 0], DECIMALS) if known else np.nan)
         tested &= np.isfinite(gap)
     rng = np.random.default_rng([boot.seed, board.columns.index(column)])
-    p_values = flip_signs(null, max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
+    p_values = flip_signs(nulls.done(), max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
     adjusted_p = adjust_holm(np.where(tested, p_values, np.nan))
-    del null
+    gaps = each_gap.done()
     found = [
         replace(one, value=one.value and round(one.value, DECIMALS)).widened(float(factor), -FULL, FULL)
-        for one, factor in zip(estimate_gaps(gaps, range(len(gaps)), boot, float(FULL)), wider, strict=True)
+        for one, factor in zip(
+            estimate_gaps(gaps, np.arange(len(gaps), dtype=np.int32), boot, float(FULL)), wider, strict=True
+        )
     ]
     rows = []
     for j, (a, b) in enumerate(pairs.tolist()):
@@ -519,12 +548,14 @@ def _compare(
 
 def flip_signs(parts: Array, flips: int, rng: np.random.Generator) -> Array:
     """Two-sided p-values of sums of parts, shape (clusters, pairs): how often flipped signs give one as far from 0."""
-    observed = np.abs(parts.sum(0)) - EQUAL * np.abs(parts).sum(0)
+    observed = np.array([abs(one.sum()) - EQUAL * np.abs(one).sum() for one in each_column(parts)])
     extreme = np.zeros(parts.shape[1])
-    step = max(1, 4_000_000 // max(*parts.shape, 1))
+    step = max(1, CHUNK // max(*parts.shape, 1))
     for start in range(0, flips, step):
-        signs = rng.integers(0, 2, (min(step, flips - start), len(parts))) * 2.0 - 1
-        extreme += (np.abs(signs @ parts) >= observed).sum(0)
+        signs = rng.integers(0, 2, (min(step, flips - start), len(parts))).astype(float)
+        signs *= 2
+        signs -= 1
+        extreme += (np.abs(multiply(signs, parts)) >= observed).sum(0)
     return (1 + extreme) / (1 + flips)
 
 
@@ -545,7 +576,7 @@ def _equal_means(
     tables = ClusterTables.build({"m": (np.where(hangs, 0.0, influence), (len(board.models),))})
     drawn = tables.draw(lambda t: t, boot)[1]["m"]
     wider = widening(share, (influence != 0).sum(0), boot.confidence)
-    scored, card = np.isfinite(board.scores).any(1), board.card
+    scored, card = board.scored, board.card
     found = {}
     for i in ranked:
         value = round(float(adjusted.value[i]), DECIMALS)
@@ -587,13 +618,13 @@ def _bounds(board: Board, column: str) -> tuple[npt.NDArray[np.intp], Array, Arr
     Missing are a dialogue's dimensions without a score, and every dimension of the cards that another model has.
     """
     models = len(board.models)
-    weight = board.weights(np.arange(len(board.model)))
+    weight = board.weights(slice(None))
     rows, plays = np.bincount(board.model, weight, models), np.bincount(board.model, minlength=models)
     played = np.zeros((len(board.cards), models), dtype=bool)
     played[board.card, board.model] = True
     absent = (~played).sum(0) if (played.sum(1) > 1).any() else np.zeros(models, dtype=np.intp)
     there, scored, total, none = np.zeros((4, models, len(board.dimensions)))
-    for j, column_scores in enumerate(board.scores.T):
+    for j, column_scores in enumerate(each_column(board.scores)):
         here = np.isfinite(column_scores)
         there[:, j] = np.bincount(board.model, here, models)
         scored[:, j] = np.bincount(board.model, here * weight, models)

@@ -4,7 +4,7 @@ were not. Those of a large folder are not held.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -164,9 +164,7 @@ class Group:
         for source, own in zip(self.sources, self._places, strict=True):
             rated = source.given.dialogue
             known = bool((rated >= 0).all())  # else they are looked up among the dialogues of all
-            parts.append(
-                replace(source.given, dialogue=own[rated]) if known else RatingColumns.of(source.ratings, self.talks)
-            )
+            parts.append(source.given.renumber(own) if known else RatingColumns.of(source.ratings, self.talks))
         codes: dict[tuple[str | None, ...], int] = {}
         there = np.zeros(0, dtype=np.int64)
         new = []

@@ -1,6 +1,7 @@
 """What is counted from columns is what is counted from the records themselves, held or read anew from a file."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from memory import measure_peak
 
 from esc_eval import Results, report
 from esc_eval.errors import EscEvalError
-from esc_eval.files import records
+from esc_eval.files import records, scratch
 from esc_eval.files.chosen import Chosen
 from esc_eval.files.records import Stored, open_dialogues, open_ratings, read_dialogues
+from esc_eval.files.scratch import is_mapped
 from esc_eval.files.writing import write_jsonl
+from esc_eval.reporting import columns
 from esc_eval.reporting.columns import DialogueColumns, Ids, RatingColumns
 from esc_eval.reporting.summary import _build_board, keep_last_word, summarise_ratings
 from esc_eval.schema import Dialogue, Rating, SeekerState, Turn, digest, digest_each
+from esc_eval.statistics import bootstrap, ranking
 from esc_eval.statistics.ranking import Board
 
 CASES = {
@@ -311,3 +315,81 @@ def test_reading_a_run_takes_little_memory_for_each_dialogue_more(tmp_path, stor
     peak(2)  # what is loaded once
     few, many = peak(100), peak(500)
     assert (many - few) / 800 < 1500  # held, a dialogue takes about 40,000 bytes with its ratings
+
+
+@pytest.fixture
+def in_files(monkeypatch):
+    """What makes columns and tables of any size stand in files, and be worked on a few rows at a time."""
+
+    def begin():
+        monkeypatch.setattr(scratch, "HELD", 64)
+        monkeypatch.setattr(bootstrap, "PART", 512)
+        for module in (scratch, columns):
+            monkeypatch.setattr(module, "CHUNK", 7)
+
+    return begin
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_tables_of_columns_in_files_are_those_of_columns_that_are_held(in_files, case):
+    dialogues, ratings = make(case)
+
+    def summarise():
+        talks = DialogueColumns.of(dialogues)
+        given = RatingColumns.of(ratings, talks)
+        return given, [summarise_ratings(talks, given, RUBRIC, statistic=of) for of in ("level", "expected")]
+
+    held, tables = summarise()
+    in_files()
+    given, found = summarise()
+    assert (is_mapped(held.dialogue), is_mapped(given.dialogue)) == (False, True)
+    assert [one.model_dump_json() for one in found] == [one.model_dump_json() for one in tables]
+
+
+class Passing(Sequence):
+    """Records that are made anew whenever somebody goes through them."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __iter__(self):
+        return self.make()
+
+    def __len__(self):
+        return sum(1 for _ in self)
+
+    def __getitem__(self, place):
+        return list(self)[place]
+
+
+def test_the_tables_of_a_large_run_take_little_memory_for_each_dialogue_more(monkeypatch):
+    supporters = tuple("abcdefgh")
+    for module in (bootstrap, ranking):
+        monkeypatch.setattr(module, "CHUNK", 20_000)
+    monkeypatch.setattr(scratch, "HELD", 4096)
+    monkeypatch.setattr(bootstrap, "PART", 16_384)
+    for module in (scratch, columns):
+        monkeypatch.setattr(module, "CHUNK", 512)
+
+    def peak(cards):
+        dialogues = make_dialogues(np.random.default_rng(0), 2, supporters)
+        ratings = make_ratings(np.random.default_rng(0), dialogues)
+        talk = {one.supporter: one for one in dialogues}
+        given = {one: [r for r in ratings if r.dialogue_id == talk[one].id] for one in supporters}
+
+        def each_dialogue():
+            for card in range(cards):
+                for one in supporters:
+                    yield talk[one].model_copy(update={"id": f"{card:05}-{one}", "card_id": f"{card:05}"})
+
+        def each_rating():
+            for card in range(cards):
+                for one in supporters:
+                    for rating in given[one]:
+                        yield rating.model_copy(update={"dialogue_id": f"{card:05}-{one}"})
+
+        return measure_peak(lambda: summarise_ratings(Passing(each_dialogue), Passing(each_rating), RUBRIC))
+
+    peak(2)  # what is loaded once
+    few, many = peak(100), peak(400)
+    assert (many - few) / (300 * len(supporters)) < 100  # held, a dialogue takes more than 200 bytes
