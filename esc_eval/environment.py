@@ -17,6 +17,10 @@ OURS = ("esc_eval", "analysis", "dataset_builder", "training")
 MEMINFO = Path("/proc/meminfo")
 CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 """Where Linux tells of memory, and of the control groups that limit this process's."""
+_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_V2 = ("memory.max", "memory.current", "inactive_file")
+"""Of a group: files with its limit (of version 1 a huge number where there is none) and with what it has taken, and
+the name in ``memory.stat`` of files that are held in memory and not used."""
 
 
 def installed_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
@@ -34,7 +38,7 @@ def measure_free_memory() -> int | None:
     """Bytes of memory that may be taken here without anybody's being written to disk; None where nothing tells.
 
     Files that the system holds in memory count as free, for it gives them up. The limit of a container or of a batch
-    job (cgroup v2) counts where it is lower. Linux tells in a file; elsewhere psutil does, of the extra local.
+    job (cgroup v2 or v1) counts where it is lower. Linux tells in a file; elsewhere psutil does, of the extra local.
     """
     if (free := _read_number(MEMINFO, "MemAvailable:")) is not None:
         return min([free * 2**10, *_limits()])
@@ -48,16 +52,21 @@ def measure_free_memory() -> int | None:
 def _limits() -> Iterator[int]:
     """Bytes that each control group of this process leaves it, from its own to the outermost."""
     try:
-        own = next(line for line in CGROUP.read_text().splitlines() if line.startswith("0::"))
-    except (OSError, StopIteration):
+        lines = CGROUP.read_text().splitlines()
+    except OSError:
         return
-    folder = CGROUPS / own.removeprefix("0::").strip("/")
-    for group in (folder, *folder.parents):
-        if not group.is_relative_to(CGROUPS):
-            return
-        most, used = _read_number(group / "memory.max"), _read_number(group / "memory.current")
-        if most is not None and used is not None:
-            yield max(0, most - used + (_read_number(group / "memory.stat", "inactive_file") or 0))
+    for line in lines:
+        _, controllers, own = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root, (most, used, unused) = (CGROUPS / "memory", _V1) if controllers else (CGROUPS, _V2)
+        folder = root / own.strip("/")
+        for group in (folder, *folder.parents):
+            if not group.is_relative_to(root):
+                break
+            limit, taken = _read_number(group / most), _read_number(group / used)
+            if limit is not None and taken is not None:
+                yield max(0, limit - taken + (_read_number(group / "memory.stat", unused) or 0))
 
 
 def _read_number(file: Path, name: str = "") -> int | None:

@@ -44,6 +44,42 @@ def test_the_limit_of_a_container_or_of_a_job_around_it_counts(monkeypatch, tmp_
         assert measure_free_memory() == 500_000
 
 
+NO_LIMIT_OF_V1 = 2**63 - 4096
+
+
+@pytest.mark.parametrize(
+    ("where", "inside"), [("job/step", "job/step"), ("job", "job/step"), (".", "job/step"), (".", "elsewhere")]
+)
+def test_the_limit_of_the_older_control_groups_counts_too(monkeypatch, tmp_path, where, inside):
+    # a container sees its own group as the outermost one, whatever the system calls it
+    told, own, groups = tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "groups"
+    told.write_text("MemAvailable:  6000000 kB\n")
+    own.write_text(f"12:cpu,cpuacct:/other\n9:memory:/{inside}\n1:name=systemd:/job/step\n0::/\n")
+    (groups / "memory" / "job" / "step").mkdir(parents=True)
+    stat = "cache 9\ninactive_file 100\nhierarchical_memory_limit 1000000\ntotal_inactive_file 200000\n"
+    for folder in {groups / "memory", groups / "memory" / "job", groups / "memory" / "job" / "step"}:
+        limit = 1_000_000 if folder == groups / "memory" / where else NO_LIMIT_OF_V1
+        for name, text in (("limit_in_bytes", limit), ("usage_in_bytes", 700_000), ("stat", stat)):
+            (folder / f"memory.{name}").write_text(f"{text}\n")
+    monkeypatch.setattr(environment, "MEMINFO", told)
+    monkeypatch.setattr(environment, "CGROUP", own)
+    monkeypatch.setattr(environment, "CGROUPS", groups)
+    assert measure_free_memory() == 500_000
+
+
+def test_older_control_groups_without_a_limit_leave_all_that_is_free(monkeypatch, tmp_path):
+    told, own, groups = tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "groups"
+    told.write_text("MemAvailable:  6000000 kB\n")
+    own.write_text("9:memory:/\n")
+    (groups / "memory").mkdir(parents=True)
+    (groups / "memory" / "memory.limit_in_bytes").write_text(f"{NO_LIMIT_OF_V1}\n")
+    (groups / "memory" / "memory.usage_in_bytes").write_text("700000\n")
+    monkeypatch.setattr(environment, "MEMINFO", told)
+    monkeypatch.setattr(environment, "CGROUP", own)
+    monkeypatch.setattr(environment, "CGROUPS", groups)
+    assert measure_free_memory() == 6_000_000 * 1024
+
+
 def test_free_memory_is_told_by_psutil_where_no_file_tells(mac):
     psutil = pytest.importorskip("psutil")
     assert 0 < measure_free_memory() <= psutil.virtual_memory().total
