@@ -58,6 +58,11 @@ class Counter:
         self._tell, self._now, self._lock = on_progress, Progress(what, done, total, ahead=ahead), Lock()
         self._tell(self._now)
 
+    @property
+    def done(self) -> int:
+        """How many are finished now."""
+        return self._now.done
+
     def advance(self, tokens: int = 0, items: int = 1) -> None:
         """Count one more item, or several, written with so many tokens."""
         with self._lock:

@@ -1,6 +1,7 @@
 """Ratings from settings: who rates by which rubric, and rating dialogues into a run folder."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from esc_eval.api.served import keep_served
 from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel
 from esc_eval.chat.stopping import Interrupted
-from esc_eval.errors import EscEvalError, FileChanged
+from esc_eval.errors import EscEvalError
 from esc_eval.files.records import check_unique, each_id, open_dialogues, read_dialogues, read_ratings, with_cards
 from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.official_wording import load_wording
@@ -141,10 +142,8 @@ def run_scoring(
     name, size = scoring.scorer.name, len(scoring.rubric.keys)
     kind, price, budget = f"scoring/{name}", (prices or {}).get(name), budget or Budget(None)
 
-    def count_rated() -> int:
-        return sum(run.count(kind, one_id) == size for one_id in each_id(dialogues)) if run.has(kind) else 0
-
-    counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), count_rated(), ahead)
+    done = sum(run.count(kind, one_id) == size for one_id in each_id(dialogues)) if run.has(kind) else 0
+    counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), done, ahead)
     for played in find_simulations(run.card):
         for sentence in warn_of_one_model(seekers_of(played), played["supporters"], {name: scoring.scorer.identity}):
             if f"judge {name}" in sentence:
@@ -152,13 +151,21 @@ def run_scoring(
     with keep_served(run, kind, {"judge": scoring.scorer}, budget, prices):
         meter = Meter(kind, scoring.scorer, price, budget, run) if price else None
         try:
-            return rate_dialogues(dialogues, scoring, run, counter.advance, retry=retry, meter=meter, left_out=left_out)
+            return rate_dialogues(
+                dialogues,
+                scoring,
+                run,
+                counter.advance,
+                retry=retry,
+                meter=meter,
+                left_out=left_out,
+                on_forgotten=partial(counter.advance, items=-1),
+            )
         except KeyboardInterrupt as error:
-            try:
-                kept = f"the ratings of {count_rated()} of {len(dialogues)} dialogues by {name}"
-            except FileChanged:
-                kept = f"what {name} has rated"
-            error.add_note(f"Kept in {run.named}: {kept}. The same command goes on from there.")
+            error.add_note(
+                f"Kept in {run.named}: the ratings of {counter.done} of {len(dialogues)} dialogues by {name}. The same "
+                "command goes on from there."
+            )
             raise
 
 

@@ -468,6 +468,7 @@ def rate_dialogues(
     retry: bool = False,
     meter: Meter | None = None,
     left_out: Mapping[str, frozenset[str]] | None = None,
+    on_forgotten: Callable[[], None] = lambda: None,
 ) -> KeptRatings:
     """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
 
@@ -482,6 +483,7 @@ def rate_dialogues(
         retry: Whether the scorer is asked again where it gave no answer.
         meter: Counts what the answers cost.
         left_out: Dimensions that are not asked of a dialogue, by its id.
+        on_forgotten: Called for a dialogue that had all of its ratings and is to be asked about again.
 
     Returns:
         This scorer's ratings, in the order of the dialogues.
@@ -496,7 +498,10 @@ def rate_dialogues(
         scoring.settle_way(dialogue.language for dialogue in dialogues if not _silent(dialogue))
     if retry and run.has(kind):
         for dialogue in dialogues:
-            for key in _unanswered(kind, dialogue, run) if not _silent(dialogue) else ():
+            unanswered = _unanswered(kind, dialogue, run) if not _silent(dialogue) else []
+            if unanswered and run.count(kind, dialogue.id) == len(scoring.rubric.keys):
+                on_forgotten()
+            for key in unanswered:
                 run.forget(kind, dialogue.id, scoring.rubric.keys.index(key))
     known = check_scoring(kind, scoring, run)
     keys, languages = scoring.rubric.keys, Survey.of(dialogues).languages

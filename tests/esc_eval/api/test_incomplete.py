@@ -219,8 +219,12 @@ def test_a_filtered_conversation_of_a_judge_is_unscored_and_asked_again_when_tol
     moods.clear()
     assert {r.score for r in score(THREE, judge, out=tmp_path).ratings} == {3, None}
     assert len(judge.asked) == asked
-    assert {r.score for r in score(THREE, judge, out=tmp_path, retry_failed=True).ratings} == {3}
+    told = []
+    again = score(THREE, judge, out=tmp_path, retry_failed=True, progress=told.append)
+    assert {r.score for r in again.ratings} == {3}
     assert len(judge.asked) == asked + 7
+    counted = [step.done for step in told if step.what == "dialogues rated by s"]
+    assert (max(counted), counted[-1], min(counted)) == (3, 3, 2), "what is asked again is not counted twice"
 
 
 @pytest.mark.slow

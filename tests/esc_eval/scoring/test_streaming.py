@@ -91,10 +91,31 @@ def test_an_interrupt_says_what_is_kept_though_the_file_was_changed_meanwhile(tm
             return super().verdicts(dialogues)
 
     with pytest.raises(KeyboardInterrupt) as stopped:
-        score(folder / "dialogues.jsonl", Changing(), out=tmp_path / "out")
+        score(folder / "dialogues.jsonl", rater := Changing(), out=tmp_path / "out")
     [kept] = stopped.value.__notes__
     assert "Kept in" in kept
-    assert "what counting has rated" in kept
+    with Run(tmp_path / "out") as run:
+        whole = [count for count in run.owners("scoring/counting").values() if count == len(rater.keys)]
+    assert 0 < len(whole) < len(dialogues)
+    assert f"the ratings of {len(whole)} of {len(dialogues)} dialogues by counting" in kept
+
+
+def test_an_interrupt_reads_no_file_again_to_say_what_is_kept(tmp_path, stored, dialogues, monkeypatch):
+    folder, read = make_folder(tmp_path, dialogues), []
+    own = records.StoredDialogues.each_id
+    monkeypatch.setattr(records.StoredDialogues, "each_id", lambda stored: read.append(stored) or own(stored))
+
+    class Stopped(Counting):
+        def verdicts(self, dialogues):
+            if self.rated:
+                read.clear()
+                raise KeyboardInterrupt
+            return super().verdicts(dialogues)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        score(folder, Stopped())
+    assert "Kept in" in stopped.value.__notes__[0]
+    assert read == []
 
 
 def test_the_results_of_a_large_file_that_was_rated_are_read_when_they_are_asked_for(tmp_path, stored, dialogues):
