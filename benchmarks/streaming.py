@@ -125,6 +125,13 @@ def compare(folder: Path) -> None:
     beside(folder)
 
 
+def compare_by_verb(folder: Path) -> None:
+    """The same on the command line."""
+    from esc_eval.cli.app import app
+
+    app(["compare", str(folder), "--json", str(folder / "compare.json")], standalone_mode=False)
+
+
 def view(folder: Path) -> Any:
     """All that ``view`` does before it serves."""
     from esc_eval.view.app import make_view
@@ -154,6 +161,7 @@ PARTS: dict[str, Callable[[Path], Any]] = {
     "report": report,
     "join": join,
     "compare": compare,
+    "compare-verb": compare_by_verb,
     "view": view,
     "pages": open_pages,
 }
@@ -163,7 +171,8 @@ PARTS: dict[str, Callable[[Path], Any]] = {
 def measure(part: str, folder: Path) -> dict[str, Any]:
     """Run a part in a process of its own."""
     begin, load = time.perf_counter(), os.getloadavg()[0]
-    child = subprocess.Popen([sys.executable, "-m", "benchmarks.streaming", "--part", part, "--folder", str(folder)])
+    command = [sys.executable, "-m", "benchmarks.streaming", "--part", part, "--folder", str(folder)]
+    child = subprocess.Popen(command, stdout=sys.stderr)
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:

@@ -414,7 +414,7 @@ class Results:
         Raises:
             EscEvalError: As ``tabulate``.
         """
-        table = self._tabulate(rater, rubric, slim=True)
+        table = self.tabulate(rater, rubric, slim=True)
         try:
             from esc_eval.reporting.comparison import leaderboard_report
         except ModuleNotFoundError as error:
@@ -428,20 +428,17 @@ class Results:
             adjust_raters=adjust_raters,
         )
 
-    def tabulate(self, rater: str | None = None, rubric: str | Path | None = None) -> Any:
+    def tabulate(self, rater: str | None = None, rubric: str | Path | None = None, *, slim: bool = False) -> Any:
         """The ratings as the table that comparisons and agreement read (``files.ratings_table.RatingsTable``).
 
         Args:
             rater: Whose ratings alone; None = everybody's.
             rubric: Those under this rubric alone, by its name, with its version, or by its file; None = under any.
+            slim: Whether to leave out what a rating says at length, which comparing supporters does not read.
 
         Raises:
             EscEvalError: No ratings, none by this rater or under this rubric, or ratings of several scales.
         """
-        return self._tabulate(rater, rubric)
-
-    def _tabulate(self, rater: str | None = None, rubric: str | Path | None = None, *, slim: bool = False) -> Any:
-        """As ``tabulate``; without what a rating says at length, where that is not asked for."""
         raters = {said.rater for said in self._given.kinds}
         if not raters or rater not in (None, *raters):
             known = f"no ratings by {rater!r}; there are those of {sorted(raters)}"

@@ -1,13 +1,18 @@
 """``compare``: models side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from esc_eval.cli.console import print_progress
 from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, read_groups
+
+if TYPE_CHECKING:
+    from esc_eval.api.results import Results
+    from esc_eval.reporting.columns import DialogueColumns
+    from esc_eval.schema import Dialogue
 
 EXAMPLES = (
     "esc-eval compare ratings.csv --predictions run/ratings.jsonl",
@@ -66,8 +71,13 @@ def command(
     from esc_eval.simulation.unfinished import read_run, refresh_runs
 
     run: Mapping[str, Any] | None = None
+    talks: Sequence[Dialogue] | DialogueColumns | None = None
     refresh_runs(ratings)
-    if len(ratings) > 1 and all(map(is_run_folder, ratings)):
+    given = predictions or options.dialogues or options.scale or options.cluster
+    large = None if given or len(ratings) > 1 else _open_large(ratings[0])
+    if large:
+        run, table, talks = large.run, large.tabulate(rubric=options.rubric, slim=True), large.as_source("").talks
+    elif len(ratings) > 1 and all(map(is_run_folder, ratings)):
         joined = Results.join(ratings)
         run, table = joined.run, joined.tabulate(rubric=options.rubric)
     else:
@@ -79,7 +89,7 @@ def command(
         table,
         options.bootstrap,
         predictions=guesses,
-        dialogues=options.every_dialogue(ratings),
+        dialogues=options.every_dialogue(ratings) if talks is None else talks,
         groups=read_groups(groups) if groups else None,
         human=human,
         cluster=options.cluster,
@@ -93,3 +103,15 @@ def command(
         print_progress(f"failed: {failure}")
     if failures:
         raise typer.Exit(1)
+
+
+def _open_large(path: Path) -> "Results | None":
+    """A run folder whose ratings are too many to be held, all under one rubric; None of anything else."""
+    from esc_eval.api.results import Results
+    from esc_eval.files.records import Stored, open_ratings
+    from esc_eval.files.run_folder import RATINGS, is_run_folder
+
+    if not is_run_folder(path) or not (path / RATINGS).is_file() or not isinstance(open_ratings(path), Stored):
+        return None
+    found = Results.load(path)
+    return found if len({said.rubric for said in found.as_source("").given.kinds}) == 1 else None

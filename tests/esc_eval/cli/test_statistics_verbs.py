@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from analysis.__main__ import app as analysis
 from analysis.studies import alpha_check
+from benchmarks.viewing import make_run
 from esc_eval.cli.app import app as esc_eval
+from esc_eval.files import ratings_table, records
 from esc_eval.files.writing import write_jsonl
 from esc_eval.schema import Dialogue, Turn
 
@@ -36,6 +38,27 @@ def tables(tmp_path):
         "talks": str(tmp_path / "talks.jsonl"),
         "out": str(tmp_path / "plan.csv"),
     }
+
+
+@pytest.mark.parametrize("more", [[], ["--adjust-raters"], ["--rubric", "esc-eval"]])
+def test_a_large_run_folder_is_compared_as_one_that_is_held_and_its_records_are_not(tmp_path, monkeypatch, more):
+    make_run(tmp_path / "run", cards=8, models=2, rounds=2, raters=2)
+
+    def compare(held):
+        monkeypatch.setattr(records, "HELD", held)
+        words = ["compare", str(tmp_path / "run"), "--draws", "100", "--json", str(tmp_path / "out.json"), *more]
+        done = CliRunner().invoke(esc_eval, words)
+        assert done.exit_code == 0, done.stderr
+        return done.stdout, (tmp_path / "out.json").read_bytes()
+
+    def refuse(path):
+        raise AssertionError(f"{path} was read into memory")
+
+    held = compare(1 << 30)
+    for module in (ratings_table, records):
+        monkeypatch.setattr(module, "read_ratings", lambda path, *_more: refuse(path))
+        monkeypatch.setattr(module, "read_dialogues", refuse)
+    assert compare(0) == held
 
 
 PLAN = "{talks} --rater p --rater q --overlap 0.5 --pilot {people} --out {out}"
