@@ -2,14 +2,15 @@
 
 The file has no name and goes with what was made of it. It is mapped, so that what comes back is an array like any
 other, of which only what was looked at takes memory, until ``let_go``. Where no temporary file can be made, all is
-held.
+held; where one cannot be filled, OSError names the folder.
 """
 
 import mmap
 import sys
 from array import array
 from collections.abc import Iterator
-from tempfile import TemporaryFile
+from contextlib import contextmanager
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, Any
 
 import numpy as np
@@ -56,7 +57,8 @@ class Column:
         if self._file is None:
             self._most = sys.maxsize
             return
-        self._file.write(memoryview(self._new))
+        with _naming_folder():
+            self._file.write(memoryview(self._new))
         self._put += len(self._new)
         self._new = array(self.dtype.char)
 
@@ -82,16 +84,18 @@ class Table:
         if self._file is None:
             self._held = np.zeros(self.shape, order=order)
         else:
-            self._file.truncate(8 * rows * columns)
+            with _naming_folder():
+                self._file.truncate(8 * rows * columns)
 
     def put(self, column: int, numbers: Numbers | float) -> None:
         """Set a column."""
         if self._file is None:
             self._held[:, column] = numbers
         else:
-            self._file.seek(8 * self.shape[0] * column)
             values = np.full(self.shape[0], numbers) if np.ndim(numbers) == 0 else numbers
-            self._file.write(np.ascontiguousarray(values, dtype=np.float64).data)
+            with _naming_folder():
+                self._file.seek(8 * self.shape[0] * column)
+                self._file.write(np.ascontiguousarray(values, dtype=np.float64).data)
 
     def done(self) -> npt.NDArray[np.float64]:
         """All of them, of shape (rows, columns)."""
@@ -107,9 +111,17 @@ def _open() -> IO[bytes] | None:
         return None
 
 
+@contextmanager
+def _naming_folder() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, gettempdir()) from error
+
+
 def _map(file: IO[bytes], dtype: np.dtype[Any]) -> Numbers:
     """What a file holds; it is closed, and gone when nobody looks at it any more."""
-    with file:
+    with _naming_folder(), file:
         file.flush()
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=dtype)
 

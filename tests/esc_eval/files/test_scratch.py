@@ -1,5 +1,7 @@
 """Columns and tables of any size are the same arrays, whether they are held or stand in a file without a name."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,12 @@ def test_where_no_temporary_file_can_be_made_all_is_held(folder, monkeypatch):
     assert table.done()[:, 1].tolist() == list(range(50))
     assert not is_mapped(found)
     assert not is_mapped(table.done())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+@pytest.mark.parametrize("buffering", [0, -1], ids=["at once", "at the end"])
+def test_where_the_disk_is_full_the_folder_is_named(folder, monkeypatch, buffering):
+    full = Path("/dev/full").open("r+b", buffering=buffering)  # noqa: SIM115
+    monkeypatch.setattr(scratch, "_open", lambda: full)
+    with pytest.raises(OSError, match=f"No space left on device: '{folder}'"):
+        make_column(range(100), np.int64)
