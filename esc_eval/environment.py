@@ -56,9 +56,10 @@ def _limits() -> Iterator[int]:
     except OSError:
         return
     for line in lines:
-        _, controllers, own = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
+        _, *told = line.split(":", 2)
+        if len(told) < 2 or (told[0] and "memory" not in told[0].split(",")):
             continue
+        controllers, own = told
         root, (most, used, unused) = (CGROUPS / "memory", _V1) if controllers else (CGROUPS, _V2)
         folder = root / own.strip("/")
         for group in (folder, *folder.parents):

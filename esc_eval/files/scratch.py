@@ -5,7 +5,9 @@ other, of which only what was looked at takes memory, until ``let_go``. Where no
 held; where one cannot be filled, OSError names the folder.
 """
 
+import errno
 import mmap
+import os
 import sys
 from array import array
 from collections.abc import Iterator
@@ -85,7 +87,7 @@ class Table:
             self._held = np.zeros(self.shape, order=order)
         else:
             with _naming_folder():
-                self._file.truncate(8 * rows * columns)
+                _reserve(self._file, 8 * rows * columns)
 
     def put(self, column: int, numbers: Numbers | float) -> None:
         """Set a column."""
@@ -109,6 +111,17 @@ def _open() -> IO[bytes] | None:
         return TemporaryFile()
     except OSError:
         return None
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Zeros; where the system can, on the disk already, for a process ends where it reads zeros that have no place."""
+    file.truncate(size)
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise
 
 
 @contextmanager

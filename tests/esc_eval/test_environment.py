@@ -70,7 +70,7 @@ def test_the_limit_of_the_older_control_groups_counts_too(monkeypatch, tmp_path,
 def test_older_control_groups_without_a_limit_leave_all_that_is_free(monkeypatch, tmp_path):
     told, own, groups = tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "groups"
     told.write_text("MemAvailable:  6000000 kB\n")
-    own.write_text("9:memory:/\n")
+    own.write_text("\nno group\n9:memory:/\n")  # lines of another kind say nothing
     (groups / "memory").mkdir(parents=True)
     (groups / "memory" / "memory.limit_in_bytes").write_text(f"{NO_LIMIT_OF_V1}\n")
     (groups / "memory" / "memory.usage_in_bytes").write_text("700000\n")

@@ -1,5 +1,7 @@
 """Columns and tables of any size are the same arrays, whether they are held or stand in a file without a name."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +80,17 @@ def test_where_the_disk_is_full_the_folder_is_named(folder, monkeypatch, bufferi
     monkeypatch.setattr(scratch, "_open", lambda: full)
     with pytest.raises(OSError, match=f"No space left on device: '{folder}'"):
         make_column(range(100), np.int64)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system reserves no place on a disk")
+def test_a_table_has_its_place_on_the_disk_before_it_is_filled(folder, monkeypatch):
+    table = Table(4096, 2)
+    assert os.fstat(table._file.fileno()).st_blocks * 512 >= 8 * 4096 * 2
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert not table.done().any()
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(OSError, match=f"No space left on device: '{folder}'"):
+        Table(4096, 2)
